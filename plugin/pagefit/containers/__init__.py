@@ -1,0 +1,1 @@
+"""Archives and folders: walking their members, and rewriting them without touching what did not change."""

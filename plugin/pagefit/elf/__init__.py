@@ -1,0 +1,1 @@
+"""Facts of ELF files, as frozen values. Nothing here judges and nothing here writes."""

@@ -1,0 +1,1 @@
+"""Guile's object files (.go): reading, judging and relinking them."""

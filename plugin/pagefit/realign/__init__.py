@@ -1,0 +1,1 @@
+"""Relinking finished ELF files without their objects, exactly or not at all."""

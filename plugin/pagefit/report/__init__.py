@@ -1,0 +1,1 @@
+"""What people and machines see of a judgement: tables, JSON, SARIF, annotations, pages."""
