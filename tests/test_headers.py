@@ -21,9 +21,8 @@ def image_of(path: Path):
 def test_program_headers_equal_what_readelf_prints() -> None:
     path = Path(sys.executable).resolve()
     printed = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True, check=True).stdout
-    rows = re.findall(
-        r"^  LOAD +0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) ([R ][W ][E ]) 0x(\w+)$", printed, re.MULTILINE
-    )
+    load = r"^  LOAD +0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) ([R ][W ][E ]) 0x(\w+)$"
+    rows = re.findall(load, printed, re.MULTILINE)
     expected = [tuple(int(x, 16) for x in (*row[:5], row[6])) for row in rows]
     assert [(s.offset, s.vaddr, s.paddr, s.filesz, s.memsz, s.align) for s in image_of(path).loads] == expected
     assert expected
