@@ -1,0 +1,100 @@
+"""What relinking without objects asks of an architecture: find every reference from code, or refuse.
+
+The contract, the same for every architecture:
+
+* Executable pieces never move (`Moves` of an executable piece has delta 0), neither do the read-only pieces that share
+  its pages. So only references *into moved pieces* matter, and what moves is data: `.data`, `.got`, `.data.rel.ro`,
+  `.bss`.
+* Tables that a specification describes (dynamic relocations, symbols, `.eh_frame`, `.gcc_except_table`, notes, DWARF)
+  are not the architecture's business. Code is: the instructions of every executable section, constants inside
+  it, and tables in read-only data whose meaning only the code knows (LLVM's relative lookup tables).
+* **Exact or refused.** `references` returns every such reference; when something cannot be explained it raises
+  `Refused` with what, at which address (hex), and the remedy. It never leaves out what it is unsure of.
+* Nothing is written by an architecture: it returns patches, in terms of the original file's offsets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, Protocol
+
+from pagefit.elf import constants as c
+from pagefit.elf.sections import ElfFile
+from pagefit.errors import Refused
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Patch
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeTable:
+    """A lookup table of 32-bit distances from its own start, and the proof of its length.
+
+    `address` is the table's (in the original), `count` its entries; `reader` the address of the instruction that
+    reads it, `guard` that of the comparison which bounds the index.
+    """
+
+    address: int
+    count: int
+    reader: int
+    guard: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReferences:
+    """All references from code into moved pieces: the patches, and the tables that were proved on the way.
+
+    `patches` hold those of the tables' entries, too (kind `relative table`); an offset occurs once.
+    """
+
+    patches: tuple[Patch, ...]
+    tables: tuple[RelativeTable, ...] = ()
+
+
+class Architecture(Protocol):
+    """One instruction set. Modules of this package implement it as module-level functions."""
+
+    def references(self, file: ElfFile, moves: Moves) -> CodeReferences:
+        """Find every reference from code into a moved piece, with the bytes that make it lead to the new place.
+
+        What `file` offers: `executable` (sections with code, by address), `contents(section)`, `read(address, n)`,
+        `offset_of(address)`; `pagefit.elf.eh_frame.frames(file)` (functions' ranges), `pagefit.elf.symbols`
+        (mapping symbols, when the file isn't stripped), `pagefit.elf.relocations` (words the loader writes).
+        `moves.piece(x)`, `moves.delta(x)`, `moves.moved` say what moves. Addresses are the original's.
+
+        Raises Refused.
+        """
+        ...
+
+    def verify(self, before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:
+        """Decode the result afresh and prove it: every reference of `before` leads in `after` to the same thing.
+
+        For a reference at place `p` to target `t` in `before`, `after` must hold at `moves.new(p)` one to
+        `moves.new(t)`; and `after` must have none into moved pieces that `before` hasn't. Code bytes that no patch
+        explains are compared by the caller. `after` has the same sections in the same order.
+
+        Raises Refused, naming the address.
+        """
+        ...
+
+
+_MODULES: Final = {
+    c.EM_AARCH64: "pagefit.realign.aarch64",
+    c.EM_X86_64: "pagefit.realign.x86_64",
+}
+
+
+def architecture(machine: int, *, where: str = "") -> Architecture:
+    """The module that knows an e_machine's code. Raises Refused for one that none knows.
+
+    Imported only when code has to be analysed: the x86-64 module needs a decoder that is an extra.
+    """
+    name = _MODULES.get(machine)
+    if name is None:
+        raise Refused(
+            f"data would have to move, and code of e_machine {machine} cannot be analysed",
+            where=where,
+            remedy="Link it again with -Wl,-z,max-page-size=65536 -Wl,-z,common-page-size=65536.",
+        )
+    module: Architecture = import_module(name)
+    return module

@@ -1,0 +1,86 @@
+"""Which parts of the address space move, and by how much.
+
+A *piece* is a run of addresses that keeps its shape: a LOAD segment, or one side of a LOAD that is cut at the end of
+RELRO. Pieces move by whole multiples of 4096, and no 4 KiB page has two owners: so the low twelve bits of every
+address stay, and an ADRP page has one answer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+#: The unit of every move (bytes): the smallest page size, and the reach of aarch64's `:lo12:`.
+UNIT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The addresses `start <= x < end` of the original file, which move by `delta` bytes (0: it stays)."""
+
+    start: int
+    end: int
+    delta: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """All pieces of a file, ascending and disjoint. Addresses are those of the original file."""
+
+    pieces: tuple[Piece, ...]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [piece.start for piece in self.pieces]
+
+    @cached_property
+    def moved(self) -> tuple[Piece, ...]:
+        """The pieces that do move."""
+        return tuple(piece for piece in self.pieces if piece.delta)
+
+    def piece(self, address: int) -> Piece | None:
+        """The piece that owns the byte at an address; None in a gap and outside the image."""
+        index = bisect_right(self._starts, address) - 1
+        if index >= 0 and address < self.pieces[index].end:
+            return self.pieces[index]
+        return None
+
+    def page_owner(self, page: int) -> Piece | None:
+        """The only piece with a byte in the 4 KiB page at `page`; None when the page lies in a gap."""
+        index = bisect_right(self._starts, page + UNIT - 1) - 1
+        if index >= 0 and page < self.pieces[index].end:
+            return self.pieces[index]
+        return None
+
+    def delta(self, address: int) -> int:
+        """How far the thing an address points to moves (bytes).
+
+        An address that no piece owns belongs to the piece that ends there (`_end`, one past an array). Raises
+        KeyError for an address in a gap or outside the image: what that means is for the caller to settle.
+        """
+        index = bisect_right(self._starts, address) - 1
+        if index >= 0 and address <= self.pieces[index].end:
+            return self.pieces[index].delta
+        raise KeyError(address)
+
+    def new(self, address: int) -> int:
+        """Where the thing an address points to lies in the result. Raises KeyError as `delta` does."""
+        return address + self.delta(address)
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether any address of `start <= x < end` moves."""
+        return any(piece.start < end and start < piece.end for piece in self.moved)
+
+
+def moves(pieces: Iterable[Piece]) -> Moves:
+    """Order pieces by address into `Moves`. Raises ValueError when two share a 4 KiB page and move differently."""
+    ordered = tuple(sorted(pieces, key=lambda piece: piece.start))
+    for before, after in pairwise(ordered):
+        shared = after.start < before.end or after.start // UNIT == (before.end - 1) // UNIT
+        if shared and before.delta != after.delta:
+            raise ValueError(f"{before} and {after} share a page")
+    return Moves(ordered)
