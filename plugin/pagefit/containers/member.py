@@ -1,0 +1,143 @@
+"""One file inside a container, or a container itself: a name, a size and a way to read any part of it.
+
+Everything that reads containers takes a `Member` and gives `Member`s, so nesting needs no code of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pagefit.elf.headers import ReadAt
+from pagefit.errors import InputError
+
+#: How much of a member is kept in memory before what was read of it moves to a temporary file (bytes).
+KEPT_IN_MEMORY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file: `path` is its name, behind those of the containers around it, joined with `!`; `size` in bytes.
+
+    `read_at(offset, length)` reads on demand: shorter at the end, InputError when the container is damaged there.
+    `stored_offset` is where an uncompressed zip member's data begin in their archive (bytes), otherwise None.
+    Valid until the iterator that gave it moves on.
+    """
+
+    path: str
+    size: int
+    read_at: ReadAt
+    stored_offset: int | None = None
+
+
+class _OpenFile:
+    """A file descriptor that closes when the last member that reads from it is gone."""
+
+    def __init__(self, path: Path) -> None:
+        # Without O_NONBLOCK, opening a pipe nobody writes to would wait for ever.
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return os.pread(self.descriptor, length, offset)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
+def open_file(path: Path) -> Member:
+    """A file as a member. Raises InputError when there is none, or it cannot be read."""
+    try:
+        file = _OpenFile(path)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    status = os.fstat(file.descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("neither a file nor a folder", where=str(path))
+    return Member(str(path), status.st_size, file.read_at)
+
+
+def damaged(path: str, error: InputError) -> Member:
+    """A member that can be named but not read: reading it raises `error`, so that its siblings can still be walked."""
+
+    def read_at(_offset: int, _length: int) -> bytes:
+        raise error
+
+    return Member(path, 0, read_at)
+
+
+class Spool:
+    """Random access to a source that can only be read forward, reading no further than asked.
+
+    What was read is kept, up to `KEPT_IN_MEMORY` bytes in memory and beyond that in an unnamed temporary file.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._kept: IO[bytes] = io.BytesIO()
+        self._length = 0
+
+    def __del__(self) -> None:
+        self._kept.close()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read `length` bytes at `offset`; shorter at the end."""
+        while self._length < offset + length:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._kept.seek(self._length)
+            self._kept.write(chunk)
+            self._length += len(chunk)
+            if self._length > KEPT_IN_MEMORY and isinstance(self._kept, io.BytesIO):
+                self._kept = _on_disk(self._kept)
+        self._kept.seek(offset)
+        return self._kept.read(length)
+
+
+def _on_disk(kept: io.BytesIO) -> IO[bytes]:
+    # Imported late: `tempfile` takes as long to import as a whole wheel takes to check, and few members need it.
+    import tempfile
+
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the spool
+    file.write(kept.getbuffer())
+    return file
+
+
+class MemberFile(io.RawIOBase):
+    """A member as a binary file object, for libraries that want one. Wrap it in `io.BufferedReader` for small reads."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__()
+        self._member = member
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to an offset in bytes."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._member.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` as far as the member goes."""
+        data = self._member.read_at(self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -1,0 +1,124 @@
+"""Reading the members of a zip archive: the first bytes of all of them quickly, any bytes of one lazily.
+
+A reader of first bytes does not verify checksums; `chunks` read to its end does.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from pagefit.containers import zipdirectory as z
+from pagefit.containers.member import Member, Spool
+from pagefit.errors import InputError
+
+#: Compressed bytes read at a time: few at first, for those who want a header only.
+_FIRST_BLOCK: Final = 1 << 11
+_BLOCK: Final = 1 << 16
+#: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
+_DEFLATE_PEEK: Final = 160
+_LOCAL_PEEK: Final = z.LOCAL.size + 64
+_REMEDY: Final = "Fetch or build the archive again; it is damaged."
+
+
+def data_offset(archive: Member, entry: z.Entry, head: bytes = b"") -> int:
+    """Where a member's data begin in the archive (bytes); `head` are bytes at its local header, when read already.
+
+    Raises InputError when the local header contradicts the directory.
+    """
+    head = head or archive.read_at(entry.offset, z.LOCAL.size + len(entry.raw_name))
+    if len(head) < z.LOCAL.size or not head.startswith(z.LOCAL_SIGNATURE):
+        raise _error(archive, entry, "the local header is missing")
+    name_length, extra_length = head[26] | head[27] << 8, head[28] | head[29] << 8
+    if head[z.LOCAL.size : z.LOCAL.size + name_length] != entry.raw_name:
+        raise _error(archive, entry, "the local header has another name than the directory")
+    return entry.offset + z.LOCAL.size + name_length + extra_length
+
+
+def peek(archive: Member, entry: z.Entry, length: int) -> bytes:
+    """Read the first `length` bytes of a member; shorter at its end."""
+    head = archive.read_at(entry.offset, _LOCAL_PEEK + len(entry.raw_name) + _DEFLATE_PEEK)
+    if not entry.flags & z.FLAG_ENCRYPTED:
+        start = data_offset(archive, entry, head) - entry.offset
+        data = head[start : start + entry.compressed_size]
+        if entry.method == z.STORED and len(data) >= length:
+            return data[:length]
+        if entry.method == z.DEFLATED:
+            try:
+                first = zlib.decompressobj(-15).decompress(data, length)
+            except zlib.error as error:
+                raise _error(archive, entry, f"the data are damaged ({error})") from None
+            if len(first) == length:
+                return first
+    return member(archive, entry).read_at(0, length)
+
+
+def member(archive: Member, entry: z.Entry) -> Member:
+    """One entry as a member, decompressed only as far as it is read. Raises InputError for what cannot be read."""
+    start = data_offset(archive, entry)
+    path = f"{archive.path}!{entry.name}"
+    if entry.method == z.STORED and not entry.flags & z.FLAG_ENCRYPTED:
+        if entry.size != entry.compressed_size:
+            raise _error(archive, entry, f"stored in {entry.compressed_size} bytes but {entry.size} bytes long")
+
+        def read_at(offset: int, length: int) -> bytes:
+            return archive.read_at(start + offset, max(0, min(length, entry.size - offset)))
+
+        return Member(path, entry.size, read_at, start)
+    return Member(path, entry.size, Spool(chunks(archive, entry)).read_at)
+
+
+def chunks(archive: Member, entry: z.Entry) -> Iterator[bytes]:
+    """Decompress a member piece by piece; never more than the directory says it holds.
+
+    Raises InputError when it is encrypted, compressed by another method than deflate, damaged, or of another size.
+    """
+    if entry.flags & z.FLAG_ENCRYPTED:
+        raise _error(archive, entry, "encrypted", "Decrypt the archive first.")
+    if entry.method not in (z.STORED, z.DEFLATED):
+        raise _error(archive, entry, f"compressed by method {entry.method}", "Pack it again with deflate.")
+    length, crc = 0, 0
+    for chunk in _decompressed(archive, entry):
+        length += len(chunk)
+        if length > entry.size:
+            raise _error(archive, entry, f"holds more than the {entry.size} bytes it declares")
+        crc = zlib.crc32(chunk, crc)
+        yield chunk
+    if length != entry.size or crc != entry.crc:
+        raise _error(archive, entry, "the data do not match their checksum")
+
+
+def _decompressed(archive: Member, entry: z.Entry) -> Iterator[bytes]:
+    at = data_offset(archive, entry)
+    end = at + entry.compressed_size
+    decoder = zlib.decompressobj(-15) if entry.method == z.DEFLATED else None
+    wanted = _FIRST_BLOCK
+    while at < end:
+        block = archive.read_at(at, min(wanted, end - at))
+        if not block:
+            raise _error(archive, entry, "the data are cut off")
+        at += len(block)
+        wanted = min(2 * wanted, _BLOCK)
+        if decoder is None:
+            yield block
+            continue
+        while block and not decoder.eof:
+            try:
+                chunk = decoder.decompress(block, 4 * wanted)
+            except zlib.error as error:
+                raise _error(archive, entry, f"the data are damaged ({error})") from None
+            block = decoder.unconsumed_tail
+            if chunk:
+                yield chunk
+    if decoder is None:
+        return
+    # A match may still be half written when the input ends at the same moment as the output limit is reached.
+    if not decoder.eof and (rest := decoder.flush()):
+        yield rest
+    if not decoder.eof or decoder.unused_data:
+        raise _error(archive, entry, "the data do not end where the directory says")
+
+
+def _error(archive: Member, entry: z.Entry, what: str, remedy: str = _REMEDY) -> InputError:
+    return InputError(what, where=f"{archive.path}!{entry.name}", remedy=remedy)
