@@ -1,0 +1,246 @@
+"""Unwind tables: `.eh_frame` and the language-specific data (`.gcc_except_table`) it leads to.
+
+Read for two uses: where functions lie, and every pointer in these tables with its encoding (LSB core 10.6, DWARF
+exception header encodings; the LSDA as gcc and LLVM write it, Itanium C++ ABI "Exception Handling Tables").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pagefit.elf.sections import ElfFile, Section
+from pagefit.errors import Refused
+
+_OMIT: Final = 0xFF
+_PCREL, _DATAREL = 0x10, 0x30
+_INDIRECT: Final = 0x80
+#: Low nibble of an encoding: size in bytes (0: a word of the class) and whether signed.
+_FORMATS: Final = {0x0: (0, False), 0x2: (2, False), 0x3: (4, False), 0x4: (8, False)} | {
+    0x8: (0, True),
+    0xA: (2, True),
+    0xB: (4, True),
+    0xC: (8, True),
+}
+_REMEDY: Final = "Link the file again for the larger page size; its unwind tables are of a kind that is not understood."
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A pointer in an unwind table: `size` bytes at an address, relative to `base` (None: absolute)."""
+
+    address: int
+    size: int
+    base: int | None
+    target: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cie:
+    """A common information entry: how its FDEs are encoded, and its personality routine."""
+
+    augmentation: str
+    fde_encoding: int
+    lsda_encoding: int
+    personality: Pointer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame description entry: the code `start <= x < end`, and its LSDA when it has one."""
+
+    cie: Cie
+    pc: Pointer
+    end: int
+    lsda: Pointer | None
+
+    @property
+    def start(self) -> int:
+        """The address of the first instruction covered."""
+        return self.pc.target
+
+
+class Cursor:
+    """Reads the encodings of unwind tables from one section, by address. Raises Refused at the section's end."""
+
+    def __init__(self, file: ElfFile, section: Section) -> None:
+        self.data = file.contents(section)
+        self.start = section.addr
+        self.where = file.where
+        self.section = section
+        self.byteorder = file.header.byteorder
+        self.word = file.header.bits // 8
+
+    def refuse(self, address: int, what: str) -> Refused:
+        """An error that names the table and the address."""
+        return Refused(f"{self.section.name} at {address:#x}: {what}", where=self.where, remedy=_REMEDY)
+
+    def integer(self, address: int, size: int, signed: bool = False) -> int:
+        """The integer of `size` bytes at an address."""
+        at = address - self.start
+        if at < 0 or at + size > len(self.data):
+            raise self.refuse(address, "reaches out of its section")
+        return int.from_bytes(self.data[at : at + size], self.byteorder, signed=signed)
+
+    def leb(self, address: int, signed: bool = False) -> tuple[int, int]:
+        """A LEB128 number at an address, and the address behind it."""
+        value = shift = 0
+        while True:
+            byte = self.integer(address, 1)
+            address += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        if signed and byte & 0x40:
+            value -= 1 << shift
+        return value, address
+
+    def string(self, address: int) -> tuple[str, int]:
+        """A zero-terminated string at an address, and the address behind it."""
+        at = address - self.start
+        end = self.data.find(b"\0", at)
+        if end < 0:
+            raise self.refuse(address, "a string without end")
+        return self.data[at:end].decode("latin-1"), address + end - at + 1
+
+    def pointer(self, address: int, encoding: int, role: str) -> tuple[Pointer | None, int]:
+        """An encoded pointer (None when it is null) and the address behind it."""
+        size, signed = self.format(address, encoding)
+        value = self.integer(address, size, signed)
+        application = encoding & 0x70
+        if application not in (0, _PCREL):
+            raise self.refuse(address, f"pointer encoding {encoding:#x} is not understood")
+        base = address if application == _PCREL else None
+        target = (value + (base or 0)) % (1 << 8 * self.word)
+        return (Pointer(address, size, base, target, role) if value else None), address + size
+
+    def format(self, address: int, encoding: int) -> tuple[int, bool]:
+        """Size in bytes and signedness of an encoding."""
+        form = _FORMATS.get(encoding & 0xF)
+        if form is None:
+            raise self.refuse(address, f"pointer encoding {encoding:#x} is not understood")
+        return form[0] or self.word, form[1]
+
+
+def frames(file: ElfFile) -> Iterator[Frame]:
+    """All FDEs of `.eh_frame`, in the order of the table. Raises Refused for a table that is not understood."""
+    for entry in entries(file):
+        if isinstance(entry, Frame):
+            yield entry
+
+
+def entries(file: ElfFile) -> Iterator[Cie | Frame]:
+    """All entries of `.eh_frame`, in order; a CIE comes before its FDEs. Raises Refused as `frames` does."""
+    section = file.by_name.get(".eh_frame")
+    if section is None or not section.file_size:
+        return
+    cursor = Cursor(file, section)
+    cies: dict[int, Cie] = {}
+    address = section.addr
+    while address + 4 <= section.end:
+        length = cursor.integer(address, 4)
+        body = address + 4
+        if length == 0:  # A terminator; crtend.o's is last, but merged tables may hold one earlier.
+            address = body
+            continue
+        if length == 0xFFFFFFFF:
+            length = cursor.integer(body, 8)
+            body += 8
+        distance = cursor.integer(body, 4)
+        if distance == 0:
+            cies[address] = cie = _cie(cursor, body + 4)
+            yield cie
+        else:
+            owner = cies.get(body - distance)
+            if owner is None:
+                raise cursor.refuse(address, "an FDE without its CIE")
+            yield _frame(cursor, owner, body + 4)
+        address = body + length
+
+
+def type_pointers(cursor: Cursor, lsda: int) -> Iterator[Pointer]:
+    """The TType entries of the LSDA at an address: the types that its catch clauses name.
+
+    Not only those that a call site's chain reaches: gcc's cold partitions carry more, so all actions are read.
+    """
+    encoding = cursor.integer(lsda, 1)
+    at = lsda + 1
+    if encoding != _OMIT:
+        at += cursor.format(at, encoding)[0]
+    types = cursor.integer(at, 1)
+    at += 1
+    if types == _OMIT:
+        return
+    distance, at = cursor.leb(at)
+    base = at + distance
+    at += 1  # call-site encoding: distances inside the function, which never change
+    length, at = cursor.leb(at)
+    size = cursor.format(lsda, types)[0]
+    for number in range(1, _last_type(cursor, at + length, base, size) + 1):
+        pointer, _ = cursor.pointer(base - number * size, types, "TType")
+        if pointer is not None:
+            yield pointer
+
+
+def _last_type(cursor: Cursor, at: int, base: int, size: int) -> int:
+    last = 0
+    while at < base - last * size:
+        kind, at = cursor.leb(at, signed=True)
+        if at >= base - last * size:
+            break  # the padding before the type table
+        _, at = cursor.leb(at, signed=True)
+        last = max(last, kind)
+        if kind < 0:  # an exception specification: a list of types behind the table
+            entry = base - kind - 1
+            while True:
+                number, entry = cursor.leb(entry)
+                if number == 0:
+                    break
+                last = max(last, number)
+    return last
+
+
+def _cie(cursor: Cursor, at: int) -> Cie:
+    version = cursor.integer(at, 1)
+    if version not in (1, 3):
+        raise cursor.refuse(at, f"CIE version {version}")
+    augmentation, at = cursor.string(at + 1)
+    _, at = cursor.leb(at)  # code alignment
+    _, at = cursor.leb(at, signed=True)  # data alignment
+    at = at + 1 if version == 1 else cursor.leb(at)[1]  # return address register
+    fde_encoding, lsda_encoding, personality = 0, _OMIT, None
+    if augmentation and augmentation[0] != "z":
+        raise cursor.refuse(at, f"augmentation {augmentation!r} is not understood")
+    if augmentation:
+        _, at = cursor.leb(at)
+    for letter in augmentation[1:]:
+        if letter == "R":
+            fde_encoding = cursor.integer(at, 1)
+            at += 1
+        elif letter == "L":
+            lsda_encoding = cursor.integer(at, 1)
+            at += 1
+        elif letter == "P":
+            personality, at = cursor.pointer(at + 1, cursor.integer(at, 1), "personality")
+        elif letter not in "SBG":  # signal frame; pointer authentication with the B key; memory tagging
+            raise cursor.refuse(at, f"augmentation {augmentation!r} is not understood")
+    return Cie(augmentation, fde_encoding, lsda_encoding, personality)
+
+
+def _frame(cursor: Cursor, cie: Cie, at: int) -> Frame:
+    place = at
+    pc, at = cursor.pointer(at, cie.fde_encoding, "FDE")
+    if pc is None:  # a function that the linker dropped: relative to nothing
+        pc = Pointer(place, cursor.format(place, cie.fde_encoding)[0], None, 0, "FDE")
+    size, _ = cursor.format(at, cie.fde_encoding)
+    length = cursor.integer(at, size)
+    at += size
+    lsda = None
+    if cie.augmentation:
+        _, at = cursor.leb(at)
+        if cie.lsda_encoding != _OMIT:
+            lsda, _ = cursor.pointer(at, cie.lsda_encoding, "LSDA")
+    return Frame(cie, pc, pc.target + length, lsda)

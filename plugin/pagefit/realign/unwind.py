@@ -1,0 +1,73 @@
+"""References from unwind tables: personality routines, functions, LSDAs, caught types, and the search table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pagefit.elf import eh_frame
+from pagefit.elf.sections import ElfFile
+from pagefit.errors import Refused
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Reference
+
+_DATAREL_SDATA4, _PCREL_SDATA4 = 0x3B, 0x1B
+
+
+def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
+    """Every pointer of `.eh_frame`, `.gcc_except_table` and `.eh_frame_hdr` that can change.
+
+    Raises Refused for tables that are not understood.
+    """
+    lsdas: set[int] = set()
+    for entry in eh_frame.entries(file):
+        if isinstance(entry, eh_frame.Cie):
+            if entry.personality is not None:
+                yield _reference(file, entry.personality)
+            continue
+        yield _reference(file, entry.pc)
+        if entry.lsda is not None:
+            yield _reference(file, entry.lsda)
+            lsdas.add(entry.lsda.target)
+    yield from _types(file, lsdas)
+    yield from _search_table(file, moves)
+
+
+def _types(file: ElfFile, lsdas: set[int]) -> Iterator[Reference]:
+    cursors: dict[str, eh_frame.Cursor] = {}
+    homes = [s for s in file.sections if s.alloc and s.file_size and s.name.startswith(".gcc_except_table")]
+    for lsda in sorted(lsdas):
+        home = next((s for s in homes if s.addr <= lsda < s.end), None)
+        if home is None:
+            raise Refused(
+                f"the LSDA at {lsda:#x} is not in .gcc_except_table",
+                where=file.where,
+                remedy="Link the file again for the larger page size.",
+            )
+        cursor = cursors.setdefault(home.name, eh_frame.Cursor(file, home))
+        for pointer in eh_frame.type_pointers(cursor, lsda):
+            yield _reference(file, pointer)
+
+
+def _search_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
+    section, table = file.by_name.get(".eh_frame_hdr"), file.by_name.get(".eh_frame")
+    if section is None or table is None:
+        return
+    if not moves.touches(section.addr, section.end) and not moves.touches(table.addr, table.end):
+        return  # distances between things that stay
+    cursor = eh_frame.Cursor(file, section)
+    version, pointer, count, entry = (cursor.integer(section.addr + i, 1) for i in range(4))
+    if (version, pointer, count, entry) != (1, _PCREL_SDATA4, 0x03, _DATAREL_SDATA4):
+        raise cursor.refuse(section.addr, "an encoding that is not understood")
+    word, _ = cursor.pointer(section.addr + 4, pointer, ".eh_frame_hdr")
+    if word is not None:
+        yield _reference(file, word)
+    for index in range(2 * cursor.integer(section.addr + 8, 4)):
+        at = section.addr + 12 + 4 * index
+        target = section.addr + cursor.integer(at, 4, signed=True)
+        yield Reference(section.offset + 12 + 4 * index, 4, section.addr, target, ".eh_frame_hdr")
+
+
+def _reference(file: ElfFile, pointer: eh_frame.Pointer) -> Reference:
+    offset = file.offset_of(pointer.address)
+    assert offset is not None  # it was read from there
+    return Reference(offset, pointer.size, pointer.base, pointer.target, pointer.role)
