@@ -1,0 +1,135 @@
+"""From the inner build to a finished wheel: record its links, mend its files, report, write the prebuilt tarball.
+
+What we add must not break a build that worked: a recorder that fails leaves the build alone. A file that does not fit
+and cannot be mended is another matter: there the `unresolved` setting decides, and with "error" no wheel is left.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pagefit.config import Settings
+from pagefit.errors import ConfigError, PagefitError
+from pagefit.hooks.console import errors_as_sentences, say, warn
+
+Journal = Any  # until pagefit.links lands
+
+_ELF_MAGIC = b"\x7fELF"
+
+
+def build(inner_build: Callable[[], Any], directory: Path, settings: Settings, *, tarball: bool) -> Any:
+    """Run the inner build with its links recorded, and make the files of its wheel fit.
+
+    `inner_build` writes a wheel into `directory` and returns its name, as the hook does; so does this. With no ELF file
+    in the wheel, nothing but the recorder has been imported. Ends the process when a file could not be mended and
+    `unresolved` is "error".
+    """
+    with ExitStack() as until_mended:
+        with _recording(until_mended) as journal:
+            name = inner_build()
+        wheel = directory / name
+        if holds_elf(wheel):
+            with errors_as_sentences(), _removed_on_failure(wheel):
+                _mend(wheel, journal, settings)
+                if tarball:
+                    _pack(wheel, settings)
+    return name
+
+
+def holds_elf(wheel: Path) -> bool:
+    """Whether a member of the wheel starts like an ELF file, or the wheel cannot be read to tell."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as stream:
+                    if stream.read(len(_ELF_MAGIC)) == _ELF_MAGIC:
+                        return True
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return True  # whoever mends it has the words for what is wrong
+    return False
+
+
+def tarball_folder(wheel_directory: Path, settings: Settings) -> Path:
+    """Where the prebuilt tarball goes: never among the wheels, where uploaders would take it for one of them."""
+    if settings.tarball_dir is not None:
+        return Path(settings.tarball_dir).expanduser().resolve()
+    if wheel_directory.name == "dist":
+        return wheel_directory.parent / "prebuilt"
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    # The base directory specification: relative values are to be ignored.
+    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "pagefit" / "prebuilt"
+
+
+@contextmanager
+def _recording(until_mended: ExitStack) -> Iterator[Journal | None]:
+    recording = ExitStack()
+    journal = None
+    try:
+        recorder: Any = import_module("pagefit.links.recorder")
+        scratch = tempfile.TemporaryDirectory(prefix="pagefit-", ignore_cleanup_errors=True)
+        folder = Path(until_mended.enter_context(scratch))
+        journal = recording.enter_context(recorder.record(folder))
+    except Exception as error:
+        warn(f"the links of this build are not recorded: {_described(error)}")
+    try:
+        yield journal
+    finally:
+        try:
+            recording.close()
+        except Exception as error:
+            warn(f"recording links ended with {_described(error)}")
+
+
+@contextmanager
+def _removed_on_failure(wheel: Path) -> Iterator[None]:
+    # Front ends such as `build` have us write straight into dist/, where a wheel that failed would be uploaded.
+    try:
+        yield
+    except BaseException:
+        wheel.unlink(missing_ok=True)
+        raise
+
+
+def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> None:
+    align: Any = import_module("pagefit.align")
+    summary: Any = import_module("pagefit.report.summary")
+    try:
+        report = align.wheel(
+            wheel,
+            page_size=settings.page_size,
+            journal=journal,
+            exclude=settings.exclude,
+            unresolved=settings.unresolved,
+        )
+    except Exception as error:
+        if settings.unresolved == "error":
+            raise
+        warn(f"{wheel.name} is left as the inner backend built it: {_described(error)}")
+    else:
+        summary.write(report, sys.stderr)
+
+
+def _pack(wheel: Path, settings: Settings) -> None:
+    tarball: Any = import_module("pagefit.containers.tarball")
+    folder = tarball_folder(wheel.parent, settings)
+    try:
+        path = tarball.write(wheel, folder, compression=settings.compression)
+    except (OSError, PagefitError) as error:
+        if settings.tarball_dir is not None:
+            raise ConfigError(f"the prebuilt tarball cannot be written: {error}", where=str(folder)) from error
+        # Nobody asked for this folder, so a home that is missing or read-only is no reason to fail.
+        warn(f"no prebuilt tarball: {_described(error)}")
+    else:
+        say(f"prebuilt tarball {path}")
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, PagefitError) else f"{type(error).__name__}: {error}"
