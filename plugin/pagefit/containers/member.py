@@ -18,6 +18,7 @@ from pagefit.errors import InputError
 
 #: How much of a member is kept in memory before what was read of it moves to a temporary file (bytes).
 KEPT_IN_MEMORY = 1 << 20
+KEPT_ON_DISK = 16 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def damaged(path: str, error: InputError) -> Member:
 class Spool:
     """Random access to a source that can only be read forward, reading no further than asked.
 
-    What was read is kept, up to `KEPT_IN_MEMORY` bytes in memory and beyond that in an unnamed temporary file.
+    What was read is kept, up to `KEPT_IN_MEMORY` bytes in memory, beyond that in an unnamed temporary file. Reading
+    behind `KEPT_ON_DISK` bytes raises InputError.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -94,6 +96,8 @@ class Spool:
             self._kept.seek(self._length)
             self._kept.write(chunk)
             self._length += len(chunk)
+            if self._length > KEPT_ON_DISK:
+                raise InputError(f"more than {KEPT_ON_DISK >> 30} GiB would have to be unpacked to look into this")
             if self._length > KEPT_IN_MEMORY and isinstance(self._kept, io.BytesIO):
                 self._kept = _on_disk(self._kept)
         self._kept.seek(offset)

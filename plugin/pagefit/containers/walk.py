@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pagefit.containers import zipdirectory, zipmembers
+from pagefit.containers import armembers, zipdirectory, zipmembers
+from pagefit.containers.kinds import (
+    LONGEST_SIGNATURE,
+    SHORTEST_SIGNATURE,
+    SIGNATURES,
+    TAR_BLOCK,
+    Kind,
+    is_loadable,
+    kind_of,
+)
 from pagefit.containers.member import Member, damaged, open_file
-from pagefit.elf import constants as c
-from pagefit.elf.headers import is_elf
 from pagefit.errors import InputError
 
-#: First bytes that tell an ELF file's type, and every container but an uncompressed tar.
-_PEEK: Final = 18
 #: Containers within containers that are looked into; real ones are two or three deep.
 _MAX_DEPTH: Final = 4
-
-Opener = Callable[[Member, int], Iterator[Member]]
+_SIGNATURES: Final = tuple(SIGNATURES)
 
 
 def walk(path: Path) -> Iterator[Member]:
@@ -57,40 +61,56 @@ def _in_folder(file: Path) -> Iterator[Member]:
 
 
 def _walk_file(path: Path) -> Iterator[Member]:
-    member = open_file(path)
-    prefix = member.read_at(0, _PEEK)
+    return _within(open_file(path), 0)
+
+
+def _within(member: Member, depth: int) -> Iterator[Member]:
+    """The member itself when a loader could map it, or what is in it when it is a container."""
+    prefix = member.read_at(0, TAR_BLOCK)
     if is_loadable(prefix):
         yield member
-    elif opener := _opener(prefix):
-        yield from opener(member, 1)
+    elif members := _container(member, kind_of(prefix), depth):
+        if depth == _MAX_DEPTH:
+            raise InputError(f"more than {_MAX_DEPTH} archives within each other", where=member.path)
+        yield from members
 
 
-def is_loadable(prefix: bytes) -> bool:
-    """Whether a file that starts with these bytes (18 or more) is ELF and neither ET_REL nor ET_CORE."""
-    if not is_elf(prefix):
-        return False
-    return int.from_bytes(prefix[16:18], "big" if prefix[5:6] == b"\2" else "little") not in (c.ET_REL, c.ET_CORE)
+def _container(member: Member, kind: Kind | None, depth: int) -> Iterator[Member] | None:
+    if kind == "zip":
+        return _in_zip(member, depth)
+    if kind == "ar":
+        return _in_each(armembers.members(member), depth)
+    if kind is None or kind == "elf":
+        return None
+    # Imported late: `tarfile` brings `shutil` and every compression with it, and wheels need none of them.
+    from pagefit.containers import tarmembers
+
+    return _in_each(tarmembers.members(member, kind), depth)
 
 
-def _opener(prefix: bytes) -> Opener | None:
-    if prefix.startswith((zipdirectory.LOCAL_SIGNATURE, zipdirectory.END_SIGNATURE)):
-        return _in_zip
-    return None
+def _in_each(members: Iterator[Member], depth: int) -> Iterator[Member]:
+    for member in members:
+        yield from _in_member(member, depth)
+
+
+def _in_member(member: Member, depth: int) -> Iterator[Member]:
+    try:
+        yield from _within(member, depth + 1)
+    except InputError as error:
+        yield damaged(member.path, error)
 
 
 def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
     for entry in zipdirectory.read_directory(archive).entries:
-        if entry.size < 4:
-            continue
-        yield from _in_entry(archive, entry, depth)
+        if entry.size >= SHORTEST_SIGNATURE:
+            yield from _in_entry(archive, entry, depth)
 
 
 def _in_entry(archive: Member, entry: zipdirectory.Entry, depth: int) -> Iterator[Member]:
     try:
-        prefix = zipmembers.peek(archive, entry, min(_PEEK, entry.size))
-        if is_loadable(prefix):
-            yield zipmembers.member(archive, entry)
-        elif opener := _opener(prefix):
-            yield from opener(zipmembers.member(archive, entry), depth + 1)
+        # Wheels have thousands of members that are no ELF files: those cost one short read and no object.
+        prefix = zipmembers.peek(archive, entry, min(LONGEST_SIGNATURE, entry.size))
+        if prefix.startswith(_SIGNATURES) or entry.size % TAR_BLOCK == 0:
+            yield from _within(zipmembers.member(archive, entry), depth + 1)
     except InputError as error:
         yield damaged(f"{archive.path}!{entry.name}", error)
