@@ -1,0 +1,49 @@
+"""What a recording has left on disk: recipes, pinned files, and notes on what could not be recorded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagefit.errors import InputError
+from pagefit.links.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A folder with recorded links. Reads what is there when asked, so it may still be growing."""
+
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: Path) -> Journal:
+        """The journal that `recorder.record` has left in a folder. Raises InputError when it holds none."""
+        if not (folder / "links").is_dir():
+            raise InputError(
+                "no recorded links", where=str(folder), remedy="Record a build with `pagefit record -o FOLDER -- CMD`."
+            )
+        return cls(folder)
+
+    def recipes(self) -> list[Recipe]:
+        """Every recorded link, in the order of the links. Raises InputError for a damaged record."""
+        links = self.folder / "links"
+        folders = sorted(links.iterdir()) if links.is_dir() else []
+        return [Recipe.load(folder) for folder in folders if not folder.name.startswith(".")]
+
+    def pinned(self, sha256: str) -> Path:
+        """Where the content with this digest is kept."""
+        return self.folder / "pins" / sha256
+
+    def notes(self) -> list[str]:
+        """What the recorder could not do, one sentence each."""
+        notes = self.folder / "notes"
+        return [path.read_text(errors="replace") for path in sorted(notes.iterdir())] if notes.is_dir() else []
+
+    def note(self, sentence: str) -> None:
+        """Leave a sentence for the report, if the folder can be written at all."""
+        try:
+            (self.folder / "notes").mkdir(parents=True, exist_ok=True)
+            (self.folder / "notes" / f"{time.time_ns()}-0").write_text(sentence)
+        except OSError:
+            pass

@@ -1,0 +1,68 @@
+"""A recorded link as data: the linker's own command, where it ran, and its inputs by content.
+
+`shim` writes recipes during a build; this module reads them. `Recipe.of_command` asks a compiler driver of a build
+folder that is still there. Not for running them: that is `replay`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pagefit.errors import InputError, Refused
+
+SCHEMA = 1
+
+
+class Unrecorded(Refused):
+    """No recorded link made this file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One link that has succeeded."""
+
+    name: str
+    """The folder of the record; names sort in the order of the links."""
+    linker: Path
+    """The real linker."""
+    arguments: tuple[str, ...]
+    """Its arguments, response files expanded, without the program's name."""
+    directory: Path
+    """The folder it ran in."""
+    environment: Mapping[str, str]
+    """The variables that can change what a linker does."""
+    output: Path
+    """Where it wrote its output, absolute."""
+    sha256: str
+    """The output's digest, which names its pin too."""
+    inputs: Mapping[str, str | None]
+    """Each input's path as the linker opened it, absolute, and its digest; None for the system's own files."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Recipe:
+        """Read a record. Raises InputError when it is damaged."""
+        path = folder / "link.json"
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"), strict=False)
+            if raw["schema"] != SCHEMA:
+                raise InputError(f"schema {raw['schema']} is not {SCHEMA}", where=str(path), remedy="Record it again.")
+            return cls._from(folder.name, raw)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"not a recorded link: {error!r}", where=str(path), remedy="Record it again.") from error
+
+    @classmethod
+    def _from(cls, name: str, raw: Mapping[str, Any]) -> Recipe:
+        return cls(
+            name=name,
+            linker=Path(raw["linker"]),
+            arguments=tuple(str(word) for word in raw["arguments"]),
+            directory=Path(raw["directory"]),
+            environment={str(key): str(value) for key, value in raw["environment"].items()},
+            output=Path(raw["output"]),
+            sha256=str(raw["sha256"]),
+            inputs={str(key): value for key, value in raw["inputs"].items()},
+        )

@@ -1,0 +1,130 @@
+"""Recording every link of a build: a context in which compiler drivers find our stand-ins where they look for `ld`.
+
+Sets environment variables, nothing else: `COMPILER_PATH`, which gcc and clang search before their own folders, and for
+cargo a linker driver. Command lines, flags and results of the build stay what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import py_compile
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pagefit.links import shim
+from pagefit.links.journal import Journal
+
+LINKERS: Final = ("ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
+
+#: Falls back on the real linker by itself, should Python be gone in the middle of a build.
+_TRAMPOLINE: Final = """\
+#!/bin/sh
+# Stands in for a linker while pagefit records a build.
+[ -x {python} ] && [ -r {shim} ] && exec {python} -I -S {shim} {journal} "$0" "$@"
+IFS=:
+set -f
+for folder in $COMPILER_PATH $PATH; do
+  [ -e "$folder/{marker}" ] || [ ! -x "$folder/${{0##*/}}" ] || exec "$folder/${{0##*/}}" "$@"
+done
+echo "${{0##*/}}: no such linker is installed" >&2
+exit 127
+"""
+
+#: rustc names its own linker with `-B`, which goes before COMPILER_PATH; a `-B` before that one goes first.
+_CARGO_DRIVER: Final = """\
+#!/bin/sh
+exec cc -B{folder}/ "$@"
+"""
+
+
+_UNCHECKED: Final = py_compile.PycInvalidationMode.UNCHECKED_HASH
+
+
+@contextmanager
+def record(folder: Path) -> Iterator[Journal]:
+    """Record every link that happens inside the `with`, by this process's children, into `folder`.
+
+    Yields the journal, which reads what is there when asked. Never fails because of what it cannot do: that becomes a
+    note in the journal, and the build runs unrecorded. The environment is restored exactly.
+    """
+    journal = Journal(folder)
+    try:
+        changes = _prepare(folder) if sys.platform == "linux" else {}
+    except OSError as error:
+        journal.note(f"links could not be recorded: {error}")
+        changes = {}
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield journal
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _prepare(folder: Path) -> dict[str, str]:
+    """Make the folders and stand-ins of a journal; the environment variables to set."""
+    folder = folder.absolute()
+    for name in ("links", "pins", "notes", "tools"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    stand_ins = folder / "stand-ins"
+    if ":" in str(stand_ins):
+        raise OSError(f"{folder} has a colon in its name, which COMPILER_PATH cannot hold")
+    stand_ins.mkdir(exist_ok=True)
+    (stand_ins / shim.MARKER).touch()
+    write_stand_ins(stand_ins, folder)
+    if not os.access(stand_ins / "ld", os.X_OK):
+        raise OSError(f"{folder} is on a file system that runs no programs")
+    theirs = os.environ.get("COMPILER_PATH")
+    changes = {"COMPILER_PATH": str(stand_ins) if theirs is None else f"{stand_ins}:{theirs}"}
+    return changes | _cargo(stand_ins, os.environ)
+
+
+def write_stand_ins(stand_ins: Path, journal: Path) -> None:
+    """Write the shim, compiled for this Python, and one trampoline for each linker's name."""
+    python = os.path.realpath(sys.executable)
+    # Compiled once: a script given to Python is compiled again at each start.
+    compiled = stand_ins / "shim.pyc"
+    py_compile.compile(shim.__file__, str(compiled), doraise=True, invalidation_mode=_UNCHECKED)
+    text = _TRAMPOLINE.format(
+        python=shlex.quote(python),
+        shim=shlex.quote(str(compiled)),
+        journal=shlex.quote(str(journal)),
+        marker=shim.MARKER,
+    )
+    for linker in LINKERS:
+        _write_program(stand_ins / linker, text)
+    _write_program(stand_ins / "cargo-cc", _CARGO_DRIVER.format(folder=shlex.quote(str(stand_ins))))
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def _cargo(stand_ins: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable that makes cargo link through our driver; nothing when the user has chosen a linker.
+
+    rustc has its own lld since 1.90 on x86-64, and names it by `-B`; on other machines COMPILER_PATH is enough.
+    """
+    variable = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER"
+    flags = " ".join(value for name, value in environment.items() if name.endswith("RUSTFLAGS"))
+    if platform.machine() != "x86_64" or variable in environment or "linker" in flags:
+        return {}
+    home = Path(environment.get("CARGO_HOME") or Path.home() / ".cargo")
+    here = Path.cwd()
+    folders = [home, *(folder / ".cargo" for folder in (here, *here.parents))]
+    folders += [folder for depth in ("*", "*/*", "*/*/*") for folder in here.glob(f"{depth}/.cargo")]
+    configs = [folder / name for folder in folders for name in ("config", "config.toml")]
+    if any(re.search(rb"\blinker\b", config.read_bytes()) for config in configs if config.is_file()):
+        return {}
+    return {variable: str(stand_ins / "cargo-cc")}

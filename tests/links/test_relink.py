@@ -1,0 +1,54 @@
+"""A recorded link, replayed, makes the same file for another page size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pagefit.errors import Refused
+from pagefit.links.recipe import Unrecorded
+from pagefit.links.replay import relink
+from support.links import load_alignments, recorded, shell, write_sources
+
+K64 = 0x10000
+LINKERS = ["bfd", "gold", "lld", "mold"]
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("flags", ["", "-flto -g -O2"])
+def test_every_linker_and_compiler_relinks_for_64k(tmp_path: Path, compiler: str, linker: str, flags: str) -> None:
+    if (compiler, linker, flags[:5]) == ("gcc", "lld", "-flto"):
+        flags = "-flto -ffat-lto-objects"  # lld cannot read gcc's own LTO objects
+    source = write_sources(tmp_path / "src")
+    link = f"{compiler} -fuse-ld={linker} {flags} -shared -fPIC half.c user.c -o lib.so"
+    journal = recorded(link, source, tmp_path / "journal")
+    with_recorder = (source / "lib.so").read_bytes()
+    shell(link, source)
+    assert with_recorder == (source / "lib.so").read_bytes()
+    result = relink(source / "lib.so", tmp_path / "lib.so", journal, K64)
+    assert result.proof == "bit for bit"
+    assert load_alignments(tmp_path / "lib.so") == {K64}
+    shell(f"{link} -Wl,-z,max-page-size=65536,-z,common-page-size=65536", source)
+    assert (tmp_path / "lib.so").read_bytes() == (source / "lib.so").read_bytes()
+
+
+def test_a_file_that_was_never_linked_here_is_unrecorded(tmp_path: Path) -> None:
+    source = write_sources(tmp_path / "src")
+    journal = recorded("gcc -shared -fPIC half.c -o lib.so", source, tmp_path / "journal")
+    shell("gcc -shared -fPIC user.c -o other.so", source)
+    with pytest.raises(Unrecorded, match="no recorded link made this file"):
+        relink(source / "other.so", tmp_path / "out.so", journal, K64)
+    assert not (tmp_path / "out.so").exists()
+
+
+def test_a_damaged_pin_is_refused(tmp_path: Path) -> None:
+    source = write_sources(tmp_path / "src")
+    journal = recorded("gcc -shared -fPIC half.c -o lib.so", source, tmp_path / "journal")
+    (recipe,) = journal.recipes()
+    (pin,) = [digest for digest in recipe.inputs.values() if digest]
+    journal.pinned(pin).write_bytes(b"not an object")
+    with pytest.raises(Refused, match="copy of an input is damaged"):
+        relink(source / "lib.so", tmp_path / "out.so", journal, K64)
+    assert not (tmp_path / "out.so").exists()
