@@ -1,0 +1,146 @@
+"""The verdict of every loader a file meets, at every page size asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice, pairwise
+from typing import Final
+
+from pagefit.elf import constants as c
+from pagefit.elf.headers import Image, ReadAt
+from pagefit.loaders import bionic
+from pagefit.loaders.audience import candidates, is_android, loaded_by_linux, settle
+from pagefit.loaders.audit import audit_bytes, audit_rights, protect_relro, weaker
+from pagefit.loaders.machines import ANDROID_PAGE_SIZES, MACHINES
+from pagefit.loaders.memory import Memory, down
+from pagefit.loaders.model import Fault, Loader, name
+from pagefit.loaders.plain import is_plain
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Judgement, Verdict
+
+#: Nobody reads more findings about one file, and a hostile file must not make us write more.
+_FINDINGS_AT_MOST: Final = 16
+
+_Outcome = tuple[Verdict, tuple[Finding, ...]]
+
+
+def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None) -> Judgement:
+    """Judge a file by the rules of the loaders that will meet it.
+
+    Without `page_sizes` (bytes) the common ones are judged, and those that the machine's kernels do not have are *not
+    applicable*; sizes given are always judged. A file that no loader maps (an object file, GPU code) has no verdicts
+    at all. Reads more than the headers (through `read`) only where bytes decide. Raises nothing of its own.
+    """
+    if not loaded_by_linux(image):
+        return Judgement({}, ())
+    android = is_android(image, read)
+    has = ANDROID_PAGE_SIZES[image.header.machine] if android else MACHINES[image.header.machine].page_sizes
+    sizes = tuple(dict.fromkeys(page_sizes if page_sizes is not None else COMMON_PAGE_SIZES))
+    applicable = sizes if page_sizes is not None else tuple(size for size in sizes if size in has)
+
+    loaders, perhaps = candidates(image, read, android=android)
+    every = (*loaders, *perhaps)
+    outcomes = _outcomes(image, read, every, applicable)
+    fitting = [{outcomes[loader.name, size][0].loads for loader in every} for size in applicable]
+    if any(len(answers) > 1 or (perhaps and False in answers) for answers in fitting):
+        loaders = settle(image, read, android=android)
+        missing = tuple(loader for loader in loaders if any((loader.name, size) not in outcomes for size in applicable))
+        outcomes |= _outcomes(image, read, missing, applicable)
+
+    verdicts: dict[tuple[str, int], Verdict] = {}
+    findings: list[Finding] = []
+    for loader in loaders:
+        for size in sizes:
+            verdict, found = outcomes.get((loader.name, size), (Verdict.NOT_APPLICABLE, ()))
+            verdicts[loader.name, size] = verdict
+            findings.extend(found)
+    return Judgement(verdicts, tuple(findings))
+
+
+def _outcomes(
+    image: Image, read: ReadAt, loaders: Iterable[Loader], page_sizes: Iterable[int]
+) -> dict[tuple[str, int], _Outcome]:
+    outcomes: dict[tuple[str, int], _Outcome] = {}
+    for size in page_sizes:
+        plain: dict[bool, bool] = {}
+        for loader in loaders:
+            up = loader.relro_rounds_up
+            if up not in plain:
+                plain[up] = is_plain(image, size, relro_rounds_up=up)
+            faults = _plain_faults(image, size, loader) if plain[up] else _faults(image, read, size, loader)
+            if loader is bionic.LOADER:
+                faults = [*faults, *bionic.app_check(image, size)]
+            outcomes[loader.name, size] = _outcome(faults, loader, size)
+    return outcomes
+
+
+def _plain_faults(image: Image, page_size: int, loader: Loader) -> list[Fault]:
+    relro = image.first(c.PT_GNU_RELRO)
+    if relro is None or loader.relro_rounds_up or not relro.vend % page_size or not relro.memsz:
+        return []
+    return [weaker(relro, page_size)]
+
+
+def _faults(image: Image, read: ReadAt, page_size: int, loader: Loader) -> list[Fault]:
+    """The long way: let the loader map the file, and look at the memory."""
+    if faults := list(_shapeless(image)) or list(loader.reject(image, page_size)):
+        return faults
+    memory = Memory(page_size, image.size)
+    if faults := list(loader.load(image, memory)):
+        return faults
+    faults = audit_bytes(image, memory, read)
+    faults += audit_rights(image, memory)
+    if all(fault.verdict.loads for fault in faults):
+        faults += protect_relro(image, memory, round_up=loader.relro_rounds_up)
+    return faults
+
+
+def _shapeless(image: Image) -> Iterable[Fault]:
+    """C4 as far as no page size and no loader matters."""
+    loads = sorted(image.loads, key=lambda load: load.vaddr)
+    if not loads:
+        yield Fault("C4", Verdict.REJECTED, (), None, "there is no LOAD segment")
+        return
+    bits = image.header.bits
+    span = max(load.vend for load in loads) - loads[0].vaddr
+    alignment = max((load.align for load in loads if load.align & (load.align - 1) == 0), default=0)
+    room = 1 << (47 if bits == 64 else 32)
+    for load in loads:
+        if load.vend > 1 << bits or load.file_end > 1 << bits:
+            yield Fault(
+                "C4", Verdict.REJECTED, (load.index,), load.vaddr, f"{name(load)} ends beyond the address space"
+            )
+    if span + alignment > room:
+        yield Fault(
+            "C4",
+            Verdict.REJECTED,
+            (),
+            None,
+            f"LOADs span {span:#x} bytes, aligned to {alignment:#x}: no process has the room",
+        )
+    for before, load in pairwise(loads):
+        if before.vend > load.vaddr and load.memsz:
+            yield Fault(
+                "C4",
+                Verdict.CORRUPTS,
+                (before.index, load.index),
+                load.vaddr,
+                f"{name(before)} and {name(load)} overlap at {load.vaddr:#x}-{min(before.vend, load.vend):#x}",
+            )
+
+
+def _outcome(faults: Sequence[Fault], loader: Loader, page_size: int) -> _Outcome:
+    verdict = max((fault.verdict for fault in faults), default=Verdict.FITS)
+    unique = {(fault.rule, fault.segments): fault for fault in reversed(faults)}
+    findings = (
+        Finding(
+            fault.rule,
+            loader.name,
+            page_size,
+            fault.verdict,
+            fault.segments,
+            None if fault.address is None else down(fault.address, page_size),
+            fault.message,
+        )
+        for fault in reversed(unique.values())
+    )
+    return verdict, tuple(islice(findings, _FINDINGS_AT_MOST))

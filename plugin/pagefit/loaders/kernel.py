@@ -1,0 +1,81 @@
+"""How Linux maps a program (or an interpreter): `load_elf_binary` in `fs/binfmt_elf.c`, 6.12.
+
+Where older kernels differ, the worse counts: up to 6.5 a LOAD without file bytes was mapped from the file when it
+began inside a page, and so had to be congruent too. The dynamic linker named by PT_INTERP protects RELRO afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pagefit.elf import constants as c
+from pagefit.elf.headers import Image
+from pagefit.loaders import musl
+from pagefit.loaders.machines import MACHINES
+from pagefit.loaders.memory import Memory, down, up
+from pagefit.loaders.model import Fault, Loader, clear_tail, incongruent, name
+from pagefit.loaders.verdict import Verdict
+
+
+def _reject(image: Image, page_size: int) -> Iterator[Fault]:
+    header = image.header
+    for load in image.loads:
+        if load.delta % page_size and (load.filesz or load.vaddr % page_size):
+            yield incongruent(load, page_size, "mmap fails and the process is killed", Verdict.REJECTED)
+        if load.filesz > load.memsz:
+            yield Fault(
+                "C4",
+                Verdict.REJECTED,
+                (load.index,),
+                load.vaddr,
+                f"{name(load)}: p_filesz {load.filesz:#x} is greater than p_memsz {load.memsz:#x}",
+            )
+    if not any(load.offset <= header.phoff < load.file_end for load in image.loads):
+        yield Fault(
+            "C15",
+            Verdict.REJECTED,
+            (),
+            None,
+            f"the program headers at offset {header.phoff:#x} are in no LOAD, so the program is not told where they "
+            f"are",
+        )
+    if header.type == c.ET_EXEC:
+        lowest = min(image.loads, key=lambda load: load.vaddr)
+        limit = MACHINES[header.machine].lowest_address if header.machine in MACHINES else 1 << 16
+        if down(lowest.vaddr, page_size) < limit:
+            yield Fault(
+                "C16",
+                Verdict.REJECTED,
+                (lowest.index,),
+                lowest.vaddr,
+                f"{name(lowest)} begins in the page at {down(lowest.vaddr, page_size):#x}; nothing may be mapped "
+                f"below {limit:#x}",
+            )
+
+
+def _load(image: Image, memory: Memory) -> Iterator[Fault]:
+    page = memory.page_size
+    for load in image.loads:
+        start = down(load.vaddr, page)
+        end = up(load.vend, page)
+        if not load.filesz:
+            if load.memsz:
+                memory.map_zero(start, end, load.flags | c.PF_R | c.PF_W, load.index)
+            continue
+        tail = up(load.file_vend, page)
+        memory.map_file(start, tail, down(load.offset, page), load.flags, load.index)
+        if load.memsz > load.filesz:
+            if load.flags & c.PF_W:
+                yield from clear_tail(memory, load, tail)
+            memory.map_zero(tail, end, load.flags | c.PF_R | c.PF_W, load.index)
+
+
+def _load_for_musl(image: Image, memory: Memory) -> Iterator[Fault]:
+    yield from _load(image, memory)
+    yield from musl.donate(image, memory)
+
+
+#: A program whose RELRO glibc protects, or that has none to do it.
+LOADER = Loader("kernel", _reject, _load)
+FOR_MUSL = Loader("kernel", _reject, _load_for_musl)
+FOR_BIONIC = Loader("kernel", _reject, _load, relro_rounds_up=True)
