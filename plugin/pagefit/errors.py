@@ -41,3 +41,7 @@ class Refused(PagefitError):
     """A file that could be mended only by guessing. Nothing was written."""
 
     exit_code = 3
+
+
+class OutputError(PagefitError):
+    """A file that cannot be written: no room, no right. What was there before is untouched."""

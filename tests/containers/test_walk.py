@@ -215,7 +215,7 @@ def test_one_changed_byte_or_a_lost_tail_of_a_tar_is_no_traceback(at: int, value
     from pagefit.containers.tarmembers import members
 
     for data in (TAR[:at] + bytes([value]) + TAR[at + 1 :], TAR[:cut]):
-        archive = Member("a.tar", len(data), lambda offset, length, data=data: data[offset : offset + length])
+        archive = Member(("a.tar",), len(data), lambda offset, length, data=data: data[offset : offset + length])
         with suppress(InputError):
             for member in members(archive, "tar"):
                 member.read_at(0, member.size)

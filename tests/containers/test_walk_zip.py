@@ -174,7 +174,7 @@ def test_any_bytes_give_members_or_a_clear_error(tail: bytes) -> None:
         return data.read(length)
 
     with pytest.raises(InputError):
-        read_directory(Member("x", size, read_at))
+        read_directory(Member(("x",), size, read_at))
 
 
 ARCHIVE = zip_of({"a.so": ELF, "b/c.py": b"print()" * 9})

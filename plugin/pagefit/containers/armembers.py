@@ -50,7 +50,7 @@ def _member(archive: Member, name: bytes, start: int, size: int) -> Member:
 
     if size < 0:
         raise _damaged(archive, f"the name of the member at byte {start} is longer than the member")
-    return Member(f"{archive.path}!{name.decode('utf-8', 'backslashreplace')}", size, read_at)
+    return Member((*archive.names, name.decode("utf-8", "backslashreplace")), size, read_at)
 
 
 def _number(archive: Member, digits: bytes) -> int:

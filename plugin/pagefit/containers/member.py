@@ -23,17 +23,22 @@ KEPT_ON_DISK = 16 << 30
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file: `path` is its name, behind those of the containers around it, joined with `!`; `size` in bytes.
+    """A file: `names` are its own name and, before it, those of the containers around it; `size` in bytes.
 
     `read_at(offset, length)` reads on demand: shorter at the end, InputError when the container is damaged there.
     `stored_offset` is where an uncompressed zip member's data begin in their archive (bytes), otherwise None.
     Valid until the iterator that gave it moves on.
     """
 
-    path: str
+    names: tuple[str, ...]
     size: int
     read_at: ReadAt
     stored_offset: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The names as people read them: `dist/a.tar.gz!b.whl!pkg/c.so`."""
+        return "!".join(self.names)
 
 
 class _OpenFile:
@@ -60,16 +65,16 @@ def open_file(path: Path) -> Member:
     status = os.fstat(file.descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise InputError("neither a file nor a folder", where=str(path))
-    return Member(str(path), status.st_size, file.read_at)
+    return Member((str(path),), status.st_size, file.read_at)
 
 
-def damaged(path: str, error: InputError) -> Member:
+def damaged(names: tuple[str, ...], error: InputError) -> Member:
     """A member that can be named but not read: reading it raises `error`, so that its siblings can still be walked."""
 
     def read_at(_offset: int, _length: int) -> bytes:
         raise error
 
-    return Member(path, 0, read_at)
+    return Member(names, 0, read_at)
 
 
 class Spool:

@@ -75,8 +75,8 @@ def _members(archive: Member, stream: io.BufferedIOBase, mode: str) -> Iterator[
             tar.members.clear()
             file = tar.extractfile(header) if header.isreg() else None
             if file is not None:
-                path = f"{archive.path}!{header.name.removeprefix('./')}"
-                yield Member(path, header.size, Spool(_chunks(archive, file)).read_at)
+                names = (*archive.names, header.name.removeprefix("./"))
+                yield Member(names, header.size, Spool(_chunks(archive, file)).read_at)
 
 
 def _chunks(archive: Member, file: IO[bytes]) -> Iterator[bytes]:

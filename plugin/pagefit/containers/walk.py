@@ -57,7 +57,7 @@ def _in_folder(file: Path) -> Iterator[Member]:
     try:
         yield from _walk_file(file)
     except InputError as error:
-        yield damaged(str(file), error)
+        yield damaged((str(file),), error)
 
 
 def _walk_file(path: Path) -> Iterator[Member]:
@@ -97,7 +97,7 @@ def _in_member(member: Member, depth: int) -> Iterator[Member]:
     try:
         yield from _within(member, depth + 1)
     except InputError as error:
-        yield damaged(member.path, error)
+        yield damaged(member.names, error)
 
 
 def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
@@ -113,4 +113,4 @@ def _in_entry(archive: Member, entry: zipdirectory.Entry, depth: int) -> Iterato
         if prefix.startswith(_SIGNATURES) or entry.size % TAR_BLOCK == 0:
             yield from _within(zipmembers.member(archive, entry), depth + 1)
     except InputError as error:
-        yield damaged(f"{archive.path}!{entry.name}", error)
+        yield damaged((*archive.names, entry.name), error)

@@ -60,15 +60,17 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """The entries in directory order, where the directory starts, and how far the file's start was moved.
+    """The entries in directory order, the offset of the directory, and the end records as they are in the file.
 
     `prefix` counts bytes before the archive (a self-extracting stub): offsets written inside it are off by as much.
+    `end64` is the zip64 end record, empty without one; `end` is the end record with its comment.
     """
 
     entries: list[Entry]
     start: int
     prefix: int
-    comment: bytes
+    end64: bytes
+    end: bytes
 
 
 def read_directory(archive: Member) -> Directory:
@@ -76,7 +78,7 @@ def read_directory(archive: Member) -> Directory:
 
     Raises InputError when it is truncated, spans disks, or has entries that overlap.
     """
-    count, size, stated, end, comment = _find_end(archive)
+    count, size, stated, end, end64, end_record = _find_end(archive)
     start = end - size
     prefix = start - stated
     if start < 0 or prefix < 0:
@@ -115,11 +117,11 @@ def read_directory(archive: Member) -> Directory:
         raise _broken(archive, f"the directory has {size - at} bytes behind its last entry")
     if not in_order or behind > start:
         _refuse_overlaps(archive, entries, start)
-    return Directory(entries, start, prefix, comment)
+    return Directory(entries, start, prefix, end64, end_record)
 
 
-def _find_end(archive: Member) -> tuple[int, int, int, int, bytes]:
-    """The number of entries, the directory's size and stated offset, where it ends, and the comment."""
+def _find_end(archive: Member) -> tuple[int, int, int, int, bytes, bytes]:
+    """The number of entries, the directory's size and stated offset, where it ends, and the two end records."""
     tail_length = min(archive.size, END.size + LIMIT16)
     tail = archive.read_at(archive.size - tail_length, tail_length)
     at = tail.rfind(END_SIGNATURE)
@@ -130,21 +132,21 @@ def _find_end(archive: Member) -> tuple[int, int, int, int, bytes]:
         raise _broken(archive, "the end record of the zip archive is missing")
     _, disk, directory_disk, _, count, size, offset, _ = END.unpack_from(tail, at)
     end = archive.size - tail_length + at
-    comment = tail[at + END.size :]
+    end64 = b""
     locator = archive.read_at(end - LOCATOR64.size, LOCATOR64.size) if end >= LOCATOR64.size else b""
     if locator.startswith(LOCATOR64_SIGNATURE):
         end -= LOCATOR64.size + END64.size
-        record = archive.read_at(end, END64.size) if end >= 0 else b""
-        if not record.startswith(END64_SIGNATURE) or len(record) < END64.size:
+        end64 = archive.read_at(end, END64.size) if end >= 0 else b""
+        if not end64.startswith(END64_SIGNATURE) or len(end64) < END64.size:
             raise _broken(archive, "the zip64 end record is missing")
-        _, _, _, _, disk64, directory_disk64, _, count64, size64, offset64 = END64.unpack(record)
+        _, _, _, _, disk64, directory_disk64, _, count64, size64, offset64 = END64.unpack(end64)
         pairs = [(count, count64, LIMIT16), (size, size64, LIMIT32), (offset, offset64, LIMIT32)]
         if any(narrow not in (wide, limit) for narrow, wide, limit in pairs):
             raise _broken(archive, "the two end records contradict each other")
         disk, directory_disk, count, size, offset = disk64, directory_disk64, count64, size64, offset64
     if disk or directory_disk:
         raise _broken(archive, "the zip archive spans several disks")
-    return count, size, offset, end, comment
+    return count, size, offset, end, end64, tail[at:]
 
 
 def _zip64_fields(

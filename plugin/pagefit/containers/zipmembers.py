@@ -57,7 +57,7 @@ def peek(archive: Member, entry: z.Entry, length: int) -> bytes:
 def member(archive: Member, entry: z.Entry) -> Member:
     """One entry as a member, decompressed only as far as it is read. Raises InputError for what cannot be read."""
     start = data_offset(archive, entry)
-    path = f"{archive.path}!{entry.name}"
+    names = (*archive.names, entry.name)
     if entry.method == z.STORED and not entry.flags & z.FLAG_ENCRYPTED:
         if entry.size != entry.compressed_size:
             raise _error(archive, entry, f"stored in {entry.compressed_size} bytes but {entry.size} bytes long")
@@ -65,8 +65,8 @@ def member(archive: Member, entry: z.Entry) -> Member:
         def read_at(offset: int, length: int) -> bytes:
             return archive.read_at(start + offset, max(0, min(length, entry.size - offset)))
 
-        return Member(path, entry.size, read_at, start)
-    return Member(path, entry.size, Spool(chunks(archive, entry)).read_at)
+        return Member(names, entry.size, read_at, start)
+    return Member(names, entry.size, Spool(chunks(archive, entry)).read_at)
 
 
 def chunks(archive: Member, entry: z.Entry) -> Iterator[bytes]:

@@ -1,0 +1,38 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from pagefit.errors import OutputError
+
+
+@contextlib.contextmanager
+def replacing(target: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """A new file, open for writing and reading, that takes `target`'s place when the block ends without an exception.
+
+    Otherwise nothing changes and nothing is left behind. Its permissions are `mode`, or else those of the file it
+    replaces, or else what the umask gives. Raises OutputError when the file system does not let it be written.
+    """
+    # In the same folder, for a rename to be atomic; not ending like the target, for nobody to take it for one.
+    unfinished = target.with_name(f".pagefit-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(unfinished, "x+b") as file:
+            if mode is None:
+                with contextlib.suppress(FileNotFoundError):
+                    mode = target.stat().st_mode & 0o7777
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            yield file
+        os.replace(unfinished, target)
+    except OSError as error:
+        remedy = "Make room or choose another folder; nothing was changed."
+        raise OutputError(f"cannot be written ({error.strerror or error})", where=str(target), remedy=remedy) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)

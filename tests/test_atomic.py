@@ -1,0 +1,70 @@
+"""A write that fails leaves what was there, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pagefit.atomic import replacing
+from pagefit.errors import InputError, OutputError
+
+
+@contextlib.contextmanager
+def no_file_longer_than(length: int) -> Iterator[None]:
+    """What a full disk does, without one: writes behind `length` bytes fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "x.whl"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    return path
+
+
+def test_the_new_file_takes_the_old_ones_place_and_permissions(target: Path) -> None:
+    with replacing(target) as file:
+        file.write(b"new")
+        assert target.read_bytes() == b"old"
+        assert [path.suffix for path in target.parent.iterdir() if path != target] == [".tmp"]
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_mode_can_be_asked_for(tmp_path: Path) -> None:
+    with replacing(tmp_path / "x", mode=0o755):
+        pass
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("error", [InputError("bad"), ValueError("worse"), KeyboardInterrupt()])
+def test_any_exception_leaves_the_old_file(error: BaseException, target: Path) -> None:
+    with pytest.raises(type(error)), replacing(target) as file:  # noqa: PT012  # the block is what is tested
+        file.write(b"new")
+        raise error
+    assert target.read_bytes() == b"old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_full_disk_is_a_clear_error(target: Path) -> None:
+    message = r"x\.whl: cannot be written \(File too large\)\. Make room"
+    with no_file_longer_than(1000), pytest.raises(OutputError, match=message), replacing(target) as file:
+        file.write(bytes(100_000))
+    assert target.read_bytes() == b"old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_takes_no_files_is_a_clear_error() -> None:
+    with pytest.raises(OutputError, match=r"/proc/x\.whl: cannot be written"), replacing(Path("/proc/x.whl")):
+        pass
