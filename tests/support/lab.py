@@ -1,0 +1,422 @@
+"""The page lab for other tests: build for an architecture, and load or run under its real loader at any page size.
+
+    lab.build("aarch64", tmp_path / "x.so", source, page_size=4096, flags=["-shared"])
+    outcome = lab.load("aarch64", 65536, tmp_path / "x.so")            # or loader="glibc-2.31", loader="musl"
+    assert outcome.verdict is Verdict.REJECTED
+    result = lab.run("aarch64", 65536, [tmp_path / "program", "argument"])
+
+`load` gives the file to dlopen in a small program of the lab, under qemu-user at that page size (this machine's own
+architecture at its own page size: natively). Before relocation, the lab compares memory with the file, bss with zero
+and the pages' rights with p_flags; after it, RELRO. Nobody's opinion about the file is involved: an `Outcome` is what
+the loader did.
+
+Every run makes sure that the page size took effect (AT_PAGESZ); when it did not, that is a LabError and not a finding.
+qemu-user can hold no executable to its own segments (it maps them itself): real kernels do that, see `labkernel`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import mmap
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagefit.elf import constants as c
+from pagefit.elf.headers import Segment
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Verdict
+from support import labelf
+from support.labroots import SUITE, LabError, command, locked, root
+
+GUEST = Path(__file__).resolve().parents[1] / "pagelab" / "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One architecture of the lab: its cross compiler's prefix, qemu-user's name for it, Debian's name for it."""
+
+    name: str
+    triplet: str
+    qemu: str
+    debian: str = ""
+
+    @property
+    def compiler(self) -> str:
+        """The C compiler's command."""
+        return f"{self.triplet}-gcc"
+
+
+#: What the lab can load under glibc. Others (s390x, arm, riscv64) have no ld.so that runs at 64K in qemu-user.
+MACHINES = {
+    machine.name: machine
+    for machine in (
+        Machine("aarch64", "aarch64-linux-gnu", "aarch64", "arm64"),
+        Machine("ppc64le", "powerpc64le-linux-gnu", "ppc64le", "ppc64el"),
+        Machine("ppc64", "powerpc64-linux-gnu", "ppc64"),
+        Machine("mips", "mips-linux-gnu", "mips"),
+        Machine("x86_64", "x86_64-linux-gnu", "x86_64", "amd64"),
+        Machine("i386", "i686-linux-gnu", "i386", "i386"),
+    )
+}
+
+#: The loaders, and for which architectures at which page sizes each can be had. Debian's C libraries for x86 are linked
+#: for 4K, which only today's glibc overlooks; musl for x86 has 4K built in.
+LOADERS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "glibc": dict.fromkeys(MACHINES, COMMON_PAGE_SIZES),
+    "glibc-2.31": {"aarch64": COMMON_PAGE_SIZES, "x86_64": (4096,), "i386": (4096,)},
+    "musl": {"aarch64": COMMON_PAGE_SIZES, "ppc64le": COMMON_PAGE_SIZES, "x86_64": (4096,), "i386": (4096,)},
+}
+
+_DAMAGE = re.compile(r"lab (bytes|bss|unmapped) (\d+) (\d+) (\d+)")
+_MAP = re.compile(r"(lab map )?([0-9a-f]+)-([0-9a-f]+) (?:[0-9a-f]+ )?([r-][w-][x-])")
+_RIGHTS = ((c.PF_R, "r"), (c.PF_W, "w"), (c.PF_X, "x"))
+
+#: dlopen's words for a file that was mapped well and only misses something to link with.
+_UNRESOLVED = re.compile(
+    r"undefined symbol|symbol not found|cannot open shared object file|Error loading shared library"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Memory that is not what the file asks for.
+
+    `kind`: `bytes` (differ from the file), `bss` (not zero), `unmapped`, `rights` (pages lack those of `rwx` that
+    `detail` lists). `segment` indexes the program header table, `vaddr` is the file's address of the first such byte,
+    `count` how many.
+    """
+
+    kind: str
+    segment: int
+    vaddr: int
+    count: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a loader made of one file at one page size.
+
+    `loaded`: dlopen took it (or stopped only at symbols or libraries that are missing, after mapping it).
+    `message`: dlopen's error. `signal`: what ended the process, or 0. `damage` includes lost rights.
+    `relro_writable`: bytes of PT_GNU_RELRO that stayed writable; None where the load did not come that far.
+    `audited`: whether memory was compared; not when the loader itself fell before it had mapped the file.
+    """
+
+    loaded: bool
+    message: str = ""
+    signal: int = 0
+    damage: tuple[Damage, ...] = ()
+    relro_writable: int | None = None
+    audited: bool = False
+
+    def beyond_end(self, path: Path) -> Outcome:
+        """The same with damage for LOADs that reach behind the end of the file: their bytes are nowhere."""
+        image = labelf.read(path)
+        short = [s for s in image.loads if s.file_end > image.size] if self.loaded else []
+        damage = (Damage("unmapped", s.index, s.vaddr, s.file_end - image.size) for s in short)
+        return dataclasses.replace(self, damage=(*self.damage, *damage))
+
+    @property
+    def corrupted(self) -> tuple[Damage, ...]:
+        """Damage to bytes, as opposed to rights."""
+        return tuple(damage for damage in self.damage if damage.kind != "rights")
+
+    @property
+    def verdict(self) -> Verdict:
+        """The outcome in the words of a judgement."""
+        if not self.loaded:
+            return Verdict.REJECTED
+        if self.corrupted:
+            return Verdict.CORRUPTS
+        if self.damage or self.signal:
+            return Verdict.CRASHES
+        return Verdict.RELRO_WEAKER if self.relro_writable else Verdict.FITS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program under the lab printed, and how it ended (negative: by that signal)."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def build(
+    arch: str,
+    target: Path,
+    source: str | Path,
+    *,
+    page_size: int = 65536,
+    flags: Sequence[str] = (),
+    loader: str = "glibc",
+) -> Path:
+    """Compile C (text, or a path) for `arch`, linked with `-z max-page-size=page_size` (bytes); returns `target`.
+
+    `flags` come last: `-shared`, `-static`, other `-z` options. `loader` chooses the C library.
+    """
+    machine = MACHINES[arch]
+    if isinstance(source, str):
+        text, source = source, target.with_name(target.name + ".c")
+        source.write_text(text)
+    before, after = ([], []) if "-nostdlib" in flags else _c_library(machine, loader, shared="-shared" in flags)
+    words = [machine.compiler, "-O1", "-fPIC", "-o", target, *before, source, f"-Wl,-z,max-page-size={page_size}"]
+    command(*words, *flags, *after)
+    return target
+
+
+def run(
+    arch: str,
+    page_size: int,
+    argv: Sequence[str | Path],
+    env: Mapping[str, str] | None = None,
+    *,
+    prefix: Path | None = None,
+    loader: str = "glibc",
+    timeout: float = 120,
+) -> Result:
+    """Run a dynamically or statically linked program of `arch` at `page_size` (bytes) with only `env` added.
+
+    `prefix`: a folder with the guest's /lib and /usr (see `labroots.root`); by default the C library of `loader`.
+    Raises LabError when the program is not linked for the page size: qemu-user would quietly fall back to 4K.
+    """
+    emulator = _emulator(arch, page_size, prefix or prefix_of(arch, loader), Path(argv[0]), env or {})
+    return _run([*emulator, *map(str, argv)], timeout)
+
+
+def _run(words: list[str], timeout: float) -> Result:
+    try:
+        done = subprocess.run(words, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as late:
+        return Result(-signal.SIGALRM, (late.stdout or b"").decode(errors="replace"), f"no end after {timeout} s")
+    # qemu prints and returns 128+n, or dies of the guest's signal itself, depending on the signal.
+    code = 128 - done.returncode if done.returncode > 128 else done.returncode
+    return Result(code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def load(
+    arch: str, page_size: int, path: Path, loader: str = "glibc", *, env: Mapping[str, str] | None = None
+) -> Outcome:
+    """Give one shared object to the loader's dlopen at `page_size` (bytes) and see what came of it."""
+    return load_all(arch, page_size, [path], loader, env=env)[path]
+
+
+def load_all(
+    arch: str, page_size: int, paths: Iterable[Path], loader: str = "glibc", *, env: Mapping[str, str] | None = None
+) -> dict[Path, Outcome]:
+    """`load` for many files in one run of the emulator; each file still gets a process of its own.
+
+    A file whose size is no multiple of the page is copied first, with zeros behind it, as a kernel would show it; pad
+    files in place (`labelf.padded`) where $ORIGIN matters.
+    """
+    paths = list(paths)
+    files = [Path(path).absolute() for path in paths]
+    program, audit = guest_programs(arch, loader)
+    with tempfile.TemporaryDirectory(prefix="pagelab-") as folder:
+        shown = [_as_a_kernel_shows(path, Path(folder, str(number)), page_size) for number, path in enumerate(files)]
+        environment = {**(env or {}), **({"LD_AUDIT": str(audit)} if audit else {})}
+        emulator = _emulator(arch, page_size, prefix_of(arch, loader), program, environment)
+        if emulator[0] != "env":
+            # The log of page tables shares standard output with the guest, so that the two stay in order.
+            emulator[1:1] = ["-d", "page", "-D", "/dev/stdout"]
+        result = _run([*emulator, *map(str, (program, *([] if audit else ["-b"]), *shown))], 60 + 10 * len(files))
+        if "cannot be loaded as audit" in result.stderr:
+            raise LabError(result.stderr[-2000:])
+        outcomes = read_outcomes(result.stdout, page_size, shown, result.stderr)
+    return {given: outcome.beyond_end(file) for given, file, outcome in zip(paths, files, outcomes, strict=True)}
+
+
+def _as_a_kernel_shows(path: Path, folder: Path, page_size: int) -> Path:
+    if path.stat().st_size % page_size == 0:
+        return path
+    folder.mkdir()
+    copy = folder / path.name
+    copy.write_bytes(labelf.padded(path.read_bytes(), page_size))
+    return copy
+
+
+def guest_programs(arch: str, loader: str = "glibc") -> tuple[Path, Path | None]:
+    """The lab's own dlopen program and LD_AUDIT library (None under musl) for an architecture; built once."""
+    text = b"".join(source.read_bytes() for source in sorted(GUEST.iterdir()))
+    digest = hashlib.sha256(text + Path(__file__).read_bytes()).hexdigest()[:12]
+    with locked(f"pagelab/{arch}-{loader}-{digest}") as folder:
+        program, audit = folder / "load", folder / "audit.so"
+        if not (folder / "ready").exists():
+            folder.mkdir(exist_ok=True)
+            build(arch, program, GUEST / "load.c", loader=loader)
+            if loader != "musl":
+                build(arch, audit, GUEST / "audit.c", loader=loader, flags=["-shared"])
+            for made in (path for path in (program, audit) if path.exists()):
+                made.write_bytes(labelf.whole_pages(made.read_bytes()))
+            (folder / "ready").touch()
+    return program, audit if audit.exists() else None
+
+
+def read_outcomes(output: str, page_size: int, files: Sequence[Path], errors: str = "") -> list[Outcome]:
+    """Read what the lab's dlopen program printed about `files`, in order; raises LabError when something is missing."""
+    page = re.search(r"^lab page (\d+)\r?$", output, re.MULTILINE)
+    if not page or int(page[1]) != page_size:
+        raise LabError(
+            f"AT_PAGESZ is {page[1] if page else 'unknown'}, not {page_size}\n{output[-2000:]}{errors[-2000:]}"
+        )
+    reports = re.findall(r"^lab begin (.*?)\r?$(.*?)^lab end (\d+)\r?$", output, re.MULTILINE | re.DOTALL)
+    if [name for name, _, _ in reports] != [str(file) for file in files]:
+        raise LabError(f"{len(reports)} reports for {len(files)} files\n{output[-2000:]}{errors[-2000:]}")
+    return [_outcome(Path(name), report, int(status)) for name, report, status in reports]
+
+
+def _outcome(path: Path, report: str, status: int) -> Outcome:
+    segments = labelf.read(path).segments
+    damage: list[Damage] = []
+    about, message, mapped, loaded, relro_writable = "", "", False, False, None
+    table: list[tuple[int, int, str]] = []
+    rows: list[tuple[int, int, str]] = []
+    for line in report.splitlines():
+        if line.startswith("lab object "):
+            # The audit also looks at the libraries that a file needs; only the file itself is judged.
+            about = line.removeprefix("lab object ").strip()
+            mapped |= about == str(path)
+        elif line.startswith("lab loaded"):
+            loaded, about = True, str(path)
+        elif line.startswith("lab error "):
+            message = line.removeprefix("lab error ").strip()
+        elif line.startswith("lab unreadable"):
+            raise LabError(line)
+        elif (found := _DAMAGE.match(line)) and about == str(path):
+            damage.append(Damage(found[1], int(found[2]), int(found[3]), int(found[4])))
+        elif line.startswith("page layout changed"):
+            table = []
+        elif found := _MAP.match(line):
+            (rows if found[1] else table).append((int(found[2], 16), int(found[3], 16), found[4]))
+        elif line.startswith("lab base ") and about == str(path):
+            maps = Maps(table or rows, int(line.split()[2], 16))
+            relro = next((s for s in segments if s.type == c.PT_GNU_RELRO), None) if loaded else None
+            damage += [lost for s in segments if s.type == c.PT_LOAD if (lost := maps.lost_rights(s, relro))]
+            relro_writable = maps.writable(relro) if relro else None
+            rows = []
+    signalled = status & 0x7F
+    if not loaded and not signalled and not message:
+        raise LabError(f"no outcome for {path}\n{report[-2000:]}")
+    unresolved = mapped and bool(_UNRESOLVED.search(message))
+    took = loaded or unresolved or bool(signalled)
+    return Outcome(took, message, signalled, tuple(dict.fromkeys(damage)), relro_writable, mapped or loaded)
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """A process's mappings (start, end, rights as `r-x`), and where an object's address 0 lies in it."""
+
+    rows: Sequence[tuple[int, int, str]]
+    base: int
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+        """The mapped pieces of a range of the object's addresses, with their rights."""
+        for low, high, rights in self.rows:
+            first, last = max(start, low - self.base), min(end, high - self.base)
+            if first < last:
+                yield first, last, rights
+
+    def lost_rights(self, load: Segment, relro: Segment | None) -> Damage | None:
+        """Bytes of a LOAD whose pages lack rights of p_flags; what lies in `relro` need not be writable."""
+        lacking, first, count = set(), 0, 0
+        cuts = sorted({load.vaddr, load.vend, *((relro.vaddr, relro.vend) if relro else ())})
+        for start, end in itertools.pairwise(cut for cut in cuts if load.vaddr <= cut <= load.vend):
+            flags = load.flags & ~c.PF_W if relro and relro.vaddr <= start < relro.vend else load.flags
+            wanted = {letter for bit, letter in _RIGHTS if flags & bit}
+            for low, high, rights in self.pieces(start, end):
+                if missing := wanted - set(rights):
+                    lacking |= missing
+                    first, count = first or low, count + high - low
+        return Damage("rights", load.index, first, count, "".join(sorted(lacking))) if count else None
+
+    def writable(self, relro: Segment) -> int:
+        """How many bytes of PT_GNU_RELRO can still be written."""
+        return sum(high - low for low, high, rights in self.pieces(relro.vaddr, relro.vend) if "w" in rights)
+
+
+def _linked_for(program: Path, page_size: int) -> None:
+    aligned = max((segment.align for segment in labelf.read(program).loads), default=0)
+    if aligned % page_size or not aligned:
+        raise LabError(f"{program} is linked for pages of {aligned} bytes; qemu-user would run it at that size")
+
+
+def _emulator(arch: str, page_size: int, prefix: Path, program: Path, env: Mapping[str, str]) -> list[str]:
+    if page_size == mmap.PAGESIZE and arch == platform.machine() and prefix == prefix_of(arch):
+        return ["env", *(f"{name}={value}" for name, value in env.items())]
+    _linked_for(program, page_size)
+    words = [_qemu(MACHINES[arch].qemu), "-p", str(page_size), "-L", str(prefix)]
+    return words + [word for name, value in env.items() for word in ("-E", f"{name}={value}")]
+
+
+@functools.cache
+def _qemu(name: str) -> str:
+    # QEMU 9 and later ignore -p, so when the machine's own is another version Debian's 7.2 is fetched.
+    own = shutil.which(f"qemu-{name}")
+    if own and " 7.2." in command(own, "--version"):
+        return own
+    host = command("dpkg", "--print-architecture").strip()
+    return str(root(host, ["qemu-user-static"], SUITE, dependencies=False) / f"usr/bin/qemu-{name}-static")
+
+
+@functools.cache
+def _c_library_root(machine: Machine, loader: str) -> Path:
+    packages = ["libc6", "libc6-dev", "libgcc-s1", "libstdc++6"]
+    if loader == "musl":
+        return root(machine.debian, ["musl", "musl-dev"], dependencies=False)
+    if loader == "glibc-2.31":
+        return root(machine.debian, packages, "bullseye", dependencies=False)
+    if loader != "glibc":
+        raise LabError(f"no loader called {loader}; there are {', '.join(LOADERS)}")
+    # There is no cross C library for the machine itself, and its own may be too new for the programs of the lab.
+    own = Path("/usr", machine.triplet)
+    return own if (own / "lib/libc.so.6").exists() else root(machine.debian, packages, dependencies=False)
+
+
+@functools.cache
+def prefix_of(arch: str, loader: str = "glibc") -> Path:
+    """A copy of a C library's shared objects as qemu-user 7.2 needs them (see `labelf.whole_pages`), for its `-L`."""
+    source = _c_library_root(MACHINES[arch], loader)
+    with locked(f"pagelab/prefix-{arch}-{loader}") as target:
+        if target.is_dir():
+            return target
+        temporary = target.with_name(target.name + ".new")
+        shutil.rmtree(temporary, ignore_errors=True)
+        for path in (path for folder in ("lib", "lib64", "usr/lib") for path in (source / folder).rglob("*.so*")):
+            copy = temporary / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                copy.symlink_to(path.readlink())
+            elif path.is_file() and (data := path.read_bytes()).startswith(c.ELF_MAGIC):
+                copy.write_bytes(labelf.whole_pages(data))
+                copy.chmod(0o755)
+        temporary.rename(target)
+    return target
+
+
+def _c_library(machine: Machine, loader: str, *, shared: bool) -> tuple[list[str], list[str]]:
+    """The compiler's words before and behind the source. Another C library than its own is named piece by piece."""
+    folder = _c_library_root(machine, loader)
+    if folder == Path("/usr", machine.triplet):
+        return [], ["-ldl"]
+    (startup,) = {path.parent for path in folder.glob("usr/lib/*/Scrt1.o")}
+    begin, end = ([], []) if shared else ([startup / "Scrt1.o", startup / "crti.o"], [startup / "crtn.o"])
+    if loader == "musl":
+        (linker,) = folder.glob("lib/ld-musl-*.so.1")
+        (headers,) = folder.glob("usr/include/*-musl*")
+        before = ["-nostdinc", "-isystem", headers, f"-Wl,--dynamic-linker=/lib/{linker.name}"]
+        libraries = [linker]
+    else:
+        before = []
+        libraries = [*folder.glob("lib/*/libdl.so.2"), *folder.glob("lib/*/libc.so.6"), startup / "libc_nonshared.a"]
+        libraries += folder.glob("lib/*/ld-linux*.so.*")
+    return [str(w) for w in ("-nostdlib", *before, *begin)], [str(w) for w in (*libraries, "-lgcc", *end)]
