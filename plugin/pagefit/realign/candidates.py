@@ -33,17 +33,18 @@ class Candidate:
 def candidates(file: ElfFile, page: int, layout: Layout) -> Iterator[Candidate | Refused]:
     """The candidates for pages of `page` bytes, mildest first; where a class can't be, its reason in its place."""
     uncut = parts(file.image, cut=False)
-    still = _try(file, "a1", uncut, Policy(page, UNIT, lambda part: False, relro=False, file=layout))
+    still = _try(file, "a1", uncut, Policy(page, UNIT, _stays, relro=False, file=layout))
     bloated = isinstance(still, Candidate) and _zeros(still.placed) > _BSS_AT_MOST
     if not bloated:
         yield still
     tail = uncut[-1] if uncut else None
     if tail is not None and file.header.type != c.ET_EXEC and _is_tail(file, tail):
-        unit = _unit(file, page, (tail,))
-        yield _try(file, "b", uncut, Policy(page, unit, lambda part: part is tail, relro=False, file=layout))
+        unit = _unit(file, (tail,))
+        policy = Policy(page, unit, lambda part: part is tail, relro=False, file=layout, apart=True)
+        yield _try(file, "b", uncut, policy)
     if bloated:
         yield still
-    unit = _unit(file, page, uncut)
+    unit = _unit(file, uncut)
     policy = Policy(page, unit, lambda part: not part.executable, relro=True, file=layout)
     cut = parts(file.image, cut=True) if can_cut(file) else uncut
     # Dense: the file keeps its size when RELRO's LOAD is cut. Padded: RELRO's end is aligned, as GNU ld does it.
@@ -63,6 +64,10 @@ def can_cut(file: ElfFile) -> bool:
     return True
 
 
+def _stays(_: Part) -> bool:
+    return False
+
+
 def _try(file: ElfFile, cls: Class, choice: Sequence[Part], policy: Policy) -> Candidate | Refused:
     try:
         return Candidate(cls, place(choice, policy, where=file.where))
@@ -75,7 +80,7 @@ def _is_tail(file: ElfFile, part: Part) -> bool:
     return bool(inside) and not part.executable and all(s.name.startswith(_TAIL) for s in inside)
 
 
-def _unit(file: ElfFile, page: int, moving: Sequence[Part]) -> int:
+def _unit(file: ElfFile, moving: Sequence[Part]) -> int:
     """Moves are multiples of this, so that every section and the TLS block keep their alignment."""
     inside = [
         s.addralign

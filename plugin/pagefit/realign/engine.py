@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import stat
 from collections import Counter
 from pathlib import Path
 
-from pagefit.elf.sections import ElfFile, open_elf
+from pagefit.atomic import replacing
+from pagefit.elf.sections import ElfFile, mapped, open_elf
 from pagefit.errors import Refused
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES
@@ -17,10 +20,10 @@ from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
-from pagefit.realign.write import replacing, write
+from pagefit.realign.write import write
 
 
-def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:
+def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:  # noqa: ARG001
     """Implements `pagefit.realign.plan`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
@@ -29,7 +32,7 @@ def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> P
         return _plan(best, cls, source, page_size, layout)
 
 
-def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:
+def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:  # noqa: ARG001
     """Implements `pagefit.realign.realign`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
@@ -37,10 +40,9 @@ def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_
                 shutil.copy2(source, target)
             return Realigned(_unchanged(file, page_size, layout))
         cls, best = _draft(file, page_size, layout)
-        with replacing(source, target) as temporary:
-            write(best, source, temporary)
-            with open_elf(temporary) as result:
-                after = dataclasses.replace(result, where=str(source))
+        with source.open("rb") as old, replacing(target, mode=stat.S_IMODE(os.fstat(old.fileno()).st_mode)) as new:
+            write(best, old, new)
+            with mapped(new, where=str(source)) as after:
                 verify(best, after)
                 if not _loads(after, page_size):
                     raise Refused("the result was judged not to load; nothing was written", where=str(source))

@@ -50,7 +50,7 @@ def reasons(file: ElfFile, page: int) -> Iterator[str]:
 
 
 def _relative_vtable(file: ElfFile) -> str | None:
-    """A C++ vtable that is not writable before relocation holds distances instead of addresses (LLVM's relative ABI)."""
+    """A C++ vtable that no loader writes to holds distances, not addresses (LLVM's relative ABI)."""
     for table in symbols.tables(file):
         for symbol in symbols.symbols(file, table):
             if symbol.type != symbols.STT_OBJECT or not 0 < symbol.section < len(file.sections):

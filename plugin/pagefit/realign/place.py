@@ -25,8 +25,9 @@ class Policy:
     """What the walk may do. Sizes in bytes.
 
     `unit`: moves are multiples of it. `movable`: whether a part's address may change. `relro`: whether RELRO must have
-    pages of its own. `file`: where bytes go: `dense`, to the address that suits their place in the file when they
-    may move, else to the next offset that suits their address; `padded`, to an offset equal to the address.
+    pages of its own. `apart`: movable parts share no page with others. `file`: where bytes go: `dense`, they stay and
+    movable parts take an address that suits them, others go to the next offset that suits their address; `padded`, to
+    an offset equal to the address.
     """
 
     page: int
@@ -34,6 +35,7 @@ class Policy:
     movable: Callable[[Part], bool]
     relro: bool
     file: Literal["dense", "padded"]
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def _next(part: Part, previous: Placed | None, cursor: int, policy: Policy, wher
 
 def _conflict(before: Part, after: Part, policy: Policy) -> bool:
     """Whether two parts must not share a page: W^X, read-only data, and RELRO are kept."""
+    if policy.apart and policy.movable(after):
+        return True
     return before.writable != after.writable or (policy.relro and before.relro != after.relro)
 
 
