@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pagefit.config import Settings
 from pagefit.errors import ConfigError, PagefitError
 from pagefit.hooks.console import errors_as_sentences, say, warn
 
-if TYPE_CHECKING:
-    from pagefit.links.journal import Journal
+Journal = Any  # until pagefit.links lands
 
 _ELF_MAGIC = b"\x7fELF"
 
@@ -38,8 +37,6 @@ def build(inner_build: Callable[[], Any], directory: Path, settings: Settings, *
             name = inner_build()
         wheel = directory / name
         if holds_elf(wheel):
-            for note in journal.notes() if journal else ():
-                warn(note)
             with errors_as_sentences(), _removed_on_failure(wheel):
                 _mend(wheel, journal, settings)
                 if tarball:

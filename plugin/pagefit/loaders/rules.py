@@ -1,6 +1,7 @@
 """The rules a file can break, in words: what `pagefit explain` prints and every report's remedy.
 
-Guile's rules join the table from `pagefit.loaders.guile`. What the loaders do is in the modules named after them.
+C rules are the C libraries' and the kernel's, G rules are Guile's. What the loaders do is in the modules named after
+them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ _RELRO: Final = (
 _DAMAGED: Final = (
     "Build or fetch the file again; if it comes out the same, report it to the maker of the tool that wrote it."
 )
+_RELINK_GUILE: Final = (
+    "Run `pagefit align`, which relinks .go files as Guile's own linker would, or compile the module with Guile 2.2 or "
+    "3.0, which link for 64 KiB."
+)
+_COMPILE: Final = "Compile the module again with Guile; what its linker writes passes."
 
 _TABLE: Final = (
     Rule(
@@ -191,6 +197,57 @@ _TABLE: Final = (
         "Build jemalloc with --with-lg-page=16 (Rust: JEMALLOC_SYS_WITH_LG_PAGE=16), which serves every smaller "
         "page too.",
         "jemalloc src/pages.c pages_boot",
+    ),
+    Rule(
+        "G1",
+        "Guile: p_align smaller than the page",
+        "For every LOAD of a Guile object file that is not read-only, p_align is at least P.",
+        "Guile leaves the segment read-only, and the code that patches the module's constants at load time writes to "
+        "it: SIGSEGV.",
+        _RELINK_GUILE,
+        "Guile 2.1.8 to 3.0.9, libguile/loader.c load_thunk_from_memory",
+    ),
+    Rule(
+        "G2",
+        "Guile 2.1.6 and 2.1.7: p_align differs from the page",
+        "For every LOAD of a Guile object file that is not read-only, p_align is P.",
+        "Guile leaves the segment read-only and the module dies, also when p_align is larger than the page.",
+        "Use Guile 2.2 or newer.",
+        "Guile 2.1.6, libguile/loader.c",
+    ),
+    Rule(
+        "G3",
+        "Guile 2.1.0 to 2.1.5: p_align is not 4096",
+        "For every LOAD of a Guile object file that is not read-only, p_align is 4096.",
+        "Guile leaves the segment read-only and the module dies, whatever the page size.",
+        "Use Guile 2.2 or newer, and compile the module with it.",
+        "Guile 2.1.0, libguile/loader.c",
+    ),
+    Rule(
+        "G4",
+        "Guile: writable segment not on a page boundary",
+        "For every LOAD of a Guile object file that is not read-only, p_vaddr is a multiple of P.",
+        "mprotect fails with EINVAL; Guile prints a warning and runs the module from source, slowly, or fails where "
+        "there is none.",
+        _RELINK_GUILE,
+        "libguile/loader.c load_thunk_from_memory; mprotect(2)",
+    ),
+    Rule(
+        "G5",
+        "Guile: headers that its loader does not accept",
+        "The first segment of a Guile object file is a LOAD at address 0; there is one PT_DYNAMIC and nothing but "
+        "LOADs besides; all lie in the file, have p_flags and p_filesz = p_memsz, and do not overlap.",
+        "Guile prints a warning and runs the module from source, slowly, or fails where there is none.",
+        _COMPILE,
+        "libguile/loader.c load_thunk_from_memory",
+    ),
+    Rule(
+        "G6",
+        "Guile: segment not at its address in the file",
+        "For every LOAD of a Guile object file, p_offset is p_vaddr.",
+        "Guile maps the file as one piece and takes p_vaddr for the offset: the module runs with the wrong bytes.",
+        _COMPILE,
+        "libguile/loader.c load_thunk_from_memory",
     ),
 )
 

@@ -24,8 +24,7 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
             if entry.personality is not None:
                 yield _reference(file, entry.personality)
             continue
-        if entry.pc.target:  # not of a function that the linker dropped
-            yield _reference(file, entry.pc)
+        yield _reference(file, entry.pc)
         if entry.lsda is not None:
             yield _reference(file, entry.lsda)
             lsdas.add(entry.lsda.target)
