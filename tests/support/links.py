@@ -28,7 +28,7 @@ def write_sources(folder: Path) -> Path:
 
 def shell(command: str, folder: Path, *, status: int = 0) -> str:
     """Run a command in a folder; its standard output. Fails the test on another exit status."""
-    done = subprocess.run(["/bin/sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(["/bin/sh", "-ec", command], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == status, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
 

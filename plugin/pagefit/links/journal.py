@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,8 @@ class Journal:
     """A folder with recorded links. Reads what is there when asked, so it may still be growing."""
 
     folder: Path
+    problems: tuple[str, ...] = ()
+    """Why recording could not start; empty when it did."""
 
     @classmethod
     def load(cls, folder: Path) -> Journal:
@@ -38,12 +39,5 @@ class Journal:
     def notes(self) -> list[str]:
         """What the recorder could not do, one sentence each."""
         notes = self.folder / "notes"
-        return [path.read_text(errors="replace") for path in sorted(notes.iterdir())] if notes.is_dir() else []
-
-    def note(self, sentence: str) -> None:
-        """Leave a sentence for the report, if the folder can be written at all."""
-        try:
-            (self.folder / "notes").mkdir(parents=True, exist_ok=True)
-            (self.folder / "notes" / f"{time.time_ns()}-0").write_text(sentence)
-        except OSError:
-            pass
+        paths = sorted(notes.iterdir()) if notes.is_dir() else []
+        return [*self.problems, *(path.read_text(errors="replace") for path in paths)]

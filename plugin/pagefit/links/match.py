@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pagefit.errors import Refused
 from pagefit.links.facts import Facts, build_id, read_facts
+from pagefit.links.inputs import digest_of
 from pagefit.links.journal import Journal
 from pagefit.links.recipe import Recipe, Unrecorded
-from pagefit.links.shim import digest_of
 
 # A pin's name is its content, so what was read from it once stays true.
 _pinned_build_id = lru_cache(maxsize=4096)(build_id)

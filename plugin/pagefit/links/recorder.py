@@ -17,16 +17,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pagefit.links import shim
+from pagefit.links import drivers
 from pagefit.links.journal import Journal
 
 LINKERS: Final = ("ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
+
+#: Starts the shim, and the trampoline again, without Python, when the shim is damaged or gone.
+_START: Final = """\
+import os, sys
+try:
+    sys.path.insert(0, sys.argv[1])
+    from pagefit.links import shim
+except BaseException:
+    os.environ["PAGEFIT_UNRECORDED"] = "1"
+    os.execv(sys.argv[3], sys.argv[3:])
+shim.start(sys.argv[1:])
+"""
 
 #: Falls back on the real linker by itself, should Python be gone in the middle of a build.
 _TRAMPOLINE: Final = """\
 #!/bin/sh
 # Stands in for a linker while pagefit records a build.
-[ -x {python} ] && [ -r {shim} ] && exec {python} -I -S {shim} {journal} "$0" "$@"
+[ -z "$PAGEFIT_UNRECORDED" ] && [ -x {python} ] && exec {python} -I -S {start} {library} {journal} "$0" "$@"
 IFS=:
 set -f
 for folder in $COMPILER_PATH $PATH; do
@@ -42,7 +54,8 @@ _CARGO_DRIVER: Final = """\
 exec cc -B{folder}/ "$@"
 """
 
-
+#: What runs in the stand-in, copied next to it and compiled once: the build may hide or remove this package.
+_SHIM: Final = ("__init__", "links/__init__", "links/shim", "links/drivers", "links/inputs", "links/options")
 _UNCHECKED: Final = py_compile.PycInvalidationMode.UNCHECKED_HASH
 
 
@@ -54,11 +67,12 @@ def record(folder: Path) -> Iterator[Journal]:
     note in the journal, and the build runs unrecorded. The environment is restored exactly.
     """
     journal = Journal(folder)
-    try:
-        changes = _prepare(folder) if sys.platform == "linux" else {}
-    except OSError as error:
-        journal.note(f"links could not be recorded: {error}")
-        changes = {}
+    changes: dict[str, str] = {}
+    if sys.platform == "linux":
+        try:
+            changes = _prepare(folder.absolute())
+        except OSError as error:
+            journal = Journal(folder, (f"links could not be recorded: {error}",))
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -73,14 +87,13 @@ def record(folder: Path) -> Iterator[Journal]:
 
 def _prepare(folder: Path) -> dict[str, str]:
     """Make the folders and stand-ins of a journal; the environment variables to set."""
-    folder = folder.absolute()
     for name in ("links", "pins", "notes", "tools"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     stand_ins = folder / "stand-ins"
     if ":" in str(stand_ins):
         raise OSError(f"{folder} has a colon in its name, which COMPILER_PATH cannot hold")
     stand_ins.mkdir(exist_ok=True)
-    (stand_ins / shim.MARKER).touch()
+    (stand_ins / drivers.MARKER).touch()
     write_stand_ins(stand_ins, folder)
     if not os.access(stand_ins / "ld", os.X_OK):
         raise OSError(f"{folder} is on a file system that runs no programs")
@@ -92,14 +105,21 @@ def _prepare(folder: Path) -> dict[str, str]:
 def write_stand_ins(stand_ins: Path, journal: Path) -> None:
     """Write the shim, compiled for this Python, and one trampoline for each linker's name."""
     python = os.path.realpath(sys.executable)
-    # Compiled once: a script given to Python is compiled again at each start.
-    compiled = stand_ins / "shim.pyc"
-    py_compile.compile(shim.__file__, str(compiled), doraise=True, invalidation_mode=_UNCHECKED)
+    package = Path(drivers.__file__).parents[1]
+    library = stand_ins / "library"
+    library.mkdir(exist_ok=True)
+    start = library / "start.py"
+    start.write_text(_START)
+    for module in _SHIM:
+        target = library / "pagefit" / f"{module}.pyc"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        py_compile.compile(str(package / f"{module}.py"), str(target), doraise=True, invalidation_mode=_UNCHECKED)
     text = _TRAMPOLINE.format(
         python=shlex.quote(python),
-        shim=shlex.quote(str(compiled)),
+        library=shlex.quote(str(library)),
         journal=shlex.quote(str(journal)),
-        marker=shim.MARKER,
+        marker=drivers.MARKER,
+        start=shlex.quote(str(start)),
     )
     for linker in LINKERS:
         _write_program(stand_ins / linker, text)

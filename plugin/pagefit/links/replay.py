@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from pagefit.errors import Refused
-from pagefit.links import arguments as edit
+from pagefit.links import edit
 from pagefit.links.facts import Facts, all_sections, read_facts
+from pagefit.links.inputs import digest_of
 from pagefit.links.journal import Journal
 from pagefit.links.match import find
 from pagefit.links.recipe import Recipe
-from pagefit.links.shim import digest_of
 
 #: Characters of arguments above which a response file is used; Linux allows 2 MiB with the environment.
 _LONG_COMMAND: Final = 100_000

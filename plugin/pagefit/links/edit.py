@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pagefit.links import shim
+from pagefit.links import options
 
 _RPATH: Final = ("rpath", "R")
 
@@ -20,7 +20,7 @@ def redirect(arguments: Sequence[str], output: Path | None, side_folder: Path) -
     Without `output`, it stays where it is.
     """
     edited = list(arguments)
-    for index, prefix, path in shim.side_outputs(edited):
+    for index, prefix, path in options.side_outputs(edited):
         edited[index] = f"{prefix}{side_folder / f'{index}-{Path(path).name}'}"
     if output is None:
         return edited

@@ -1,0 +1,190 @@
+"""Which linker a compiler driver would have started, had our stand-in not been there.
+
+Picking another one is the worst that recording could do to a build, so every driver is asked itself: gcc's collect2
+looks for `ld` in the folders of its target but for `TARGET-ld` on PATH, clang prefixes names with the target in both,
+and either honours -B, -fuse-ld and its own configuration.
+
+Runs in the stand-in: standard library only, Python 3.8 or newer, and nothing that takes long to import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from pagefit.links.inputs import is_relocatable, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Environment = Mapping[str, str]
+
+#: The file that makes a folder one of ours, of this recording or of one around it.
+MARKER = ".pagefit-stand-ins"
+
+#: Arguments of clang that do not matter for the choice of a linker, and would make every link a question of its own.
+_UNRELATED = ("-l", "-L", "-D", "-I", "-U", "-O", "-W", "-g")
+_FILES = (".o", ".a", ".so", ".lo", ".c", ".cc", ".cpp", ".cxx", ".obj")
+
+
+def without_stand_ins(environment: Environment) -> dict[str, str]:
+    """The environment as it would be had nobody recorded: what the real linker and its children get to see."""
+    clean = dict(environment)
+    folders = clean.get("COMPILER_PATH")
+    if folders is not None:
+        kept = [folder for folder in folders.split(":") if not (folder and _is_ours(folder))]
+        if kept:
+            clean["COMPILER_PATH"] = ":".join(kept)
+        else:
+            del clean["COMPILER_PATH"]
+    return clean
+
+
+def real_linker(stand_in: str, arguments: Sequence[str], environment: Environment, memory: str) -> str | None:
+    """The linker to run in place of `stand_in`, or None when there is none.
+
+    `environment` is already without stand-ins; answers are kept in the folder `memory`.
+    """
+    driver, command = _parent()
+    name = os.path.basename(stand_in)
+    found = None
+    if os.path.basename(driver) == "collect2":
+        flags = [word for word in command[1:] if word.startswith("-fuse-ld=")]
+        found = _remembered(memory, [driver, *flags], environment, lambda: _ask_collect2(driver, flags, environment))
+    elif _is_clang(os.path.basename(driver)):
+        own = os.path.dirname(stand_in)
+        again = [word for word in command if word not in (f"-B{own}", f"-B{own}/")]
+        key = [driver, name, *(word for word in again if not word.startswith(_UNRELATED) and not word.endswith(_FILES))]
+        found = _remembered(memory, key, environment, lambda: _ask_clang(driver, again, name, environment))
+    if found is None or _is_ours(os.path.dirname(found)) or not os.access(found, os.X_OK):
+        found = _for_these_objects(name, arguments, environment)
+    return found
+
+
+def search(name: str, environment: Environment) -> list[str]:
+    """The executables of this name in COMPILER_PATH and PATH that are no stand-ins."""
+    paths = [
+        os.path.abspath(os.path.join(folder, name)) for folder in _search_path(environment) if not _is_ours(folder)
+    ]
+    return [path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)]
+
+
+def output_of(command: list[str], executable: str, environment: Environment, descriptor: int) -> str:
+    """What a command writes to one descriptor (1 or 2); the other one and its input are /dev/null.
+
+    `subprocess` would take longer to import than the command to run. Raises OSError when it cannot be started.
+    """
+    receive, send = os.pipe()
+    quiet = os.open(os.devnull, os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, quiet, number) for number in (0, 1, 2) if number != descriptor]
+    actions.append((os.POSIX_SPAWN_DUP2, send, descriptor))
+    try:
+        child = os.posix_spawn(executable, command, environment, file_actions=actions)
+    finally:
+        os.close(send)
+        os.close(quiet)
+    with open(receive, "rb") as stream:
+        text = os.fsdecode(stream.read())
+    os.waitpid(child, 0)
+    return text
+
+
+def _is_ours(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, MARKER))
+
+
+def _parent() -> tuple[str, list[str]]:
+    """Executable and command of the process that started the stand-in; empty where /proc does not tell."""
+    try:
+        with open(f"/proc/{os.getppid()}/cmdline", "rb") as stream:
+            command = [os.fsdecode(word) for word in stream.read().split(b"\0")[:-1]]
+        return os.readlink(f"/proc/{os.getppid()}/exe"), command
+    except OSError:
+        return "", []
+
+
+def _is_clang(name: str) -> bool:
+    """Whether a driver answers `-print-prog-name` as clang does. Starting any other parent again could do harm."""
+    return "clang" in name or "flang" in name or name in ("icx", "icpx", "ifx", "dpcpp")
+
+
+def _ask_collect2(driver: str, flags: list[str], environment: Environment) -> str | None:
+    """`collect2 -debug` names the linker it has chosen (gcc/collect2.cc)."""
+    for line in output_of([driver, "-debug", "--version", *flags], driver, environment, 2).splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "ld_file_name":
+            return _absolute(value.strip(), environment)
+    return None
+
+
+def _ask_clang(driver: str, command: list[str], name: str, environment: Environment) -> str | None:
+    """The same clang command with `-print-prog-name` prints the path and stops before it does anything."""
+    printed = output_of([*command, f"-print-prog-name={name}"], driver, environment, 1)
+    return _absolute(printed.strip().rpartition("\n")[2], environment)
+
+
+def _absolute(name: str, environment: Environment) -> str | None:
+    """A program as a driver prints it: a path, or a bare name that the system finds on PATH."""
+    if "/" in name:
+        return os.path.abspath(name)
+    return next(iter(search(name, environment)), None) if name else None
+
+
+def _remembered(memory: str, key: list[str], environment: Environment, ask: Callable[[], str | None]) -> str | None:
+    """The answer to `ask`, from `memory` as long as no folder that is searched for linkers has changed."""
+    words = [*key, os.getcwd(), *(f"{folder} {_changed(folder)}" for folder in _search_path(environment))]
+    answer = os.path.join(memory, hashlib.sha256(os.fsencode("\0".join(words))).hexdigest())
+    try:
+        with open(answer, "rb") as stream:
+            return os.fsdecode(stream.read()) or None
+    except OSError:
+        found = ask()
+    if os.access(memory, os.W_OK):
+        write(answer, os.fsencode(found or ""))
+    return found
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _search_path(environment: Environment) -> list[str]:
+    folders = environment.get("COMPILER_PATH", "").split(":") + environment.get("PATH", os.defpath).split(":")
+    return [folder or "." for folder in folders]
+
+
+def _for_these_objects(name: str, arguments: Sequence[str], environment: Environment) -> str | None:
+    """The first linker called `name` or `TARGET-name` that can link the objects at hand.
+
+    For calls that come from no driver: libtool asks `gcc -print-prog-name=ld`, is told our stand-in, and starts it
+    itself, also when that gcc compiles for another machine.
+    """
+    candidates = search(name, environment)
+    sample = next((path for path in arguments if is_relocatable(path)), None)
+    if sample is None:
+        return next(iter(candidates), None)
+    for folder in _search_path(environment):
+        if os.path.isdir(folder) and not _is_ours(folder):
+            prefixed = sorted(entry for entry in os.listdir(folder) if entry.endswith("-" + name))
+            candidates += [os.path.abspath(os.path.join(folder, entry)) for entry in prefixed]
+    for candidate in candidates:
+        command = [candidate, *_emulation(arguments), "-r", sample, "-o", os.devnull]
+        quietly = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+        child = os.posix_spawn(candidate, command, environment, file_actions=quietly)
+        if os.waitpid(child, 0)[1] == 0:
+            return candidate
+    return next(iter(candidates), None)
+
+
+def _emulation(arguments: Sequence[str]) -> list[str]:
+    """The `-m EMULATION` among the arguments, in either spelling (`-mllvm` is lld's, and something else)."""
+    for index, word in enumerate(arguments):
+        if word == "-m":
+            return list(arguments[index : index + 2])
+        if word.startswith("-m") and word != "-mllvm":
+            return [word]
+    return []
