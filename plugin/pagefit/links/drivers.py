@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: The file that makes a folder one of ours, of this recording or of one around it.
 MARKER = ".pagefit-stand-ins"
 
+#: What a driver answers when it has no linker of that name: then there is none, wherever else one may be.
+NOT_FOUND = ""
+
 #: Arguments of clang that do not matter for the choice of a linker, and would make every link a question of its own.
 _UNRELATED = ("-l", "-L", "-D", "-I", "-U", "-O", "-W", "-g")
 _FILES = (".o", ".a", ".so", ".lo", ".c", ".cc", ".cpp", ".cxx", ".obj")
@@ -46,20 +49,12 @@ def real_linker(stand_in: str, arguments: Sequence[str], environment: Environmen
 
     `environment` is already without stand-ins; answers are kept in the folder `memory`.
     """
-    driver, command = _parent()
     name = os.path.basename(stand_in)
-    found = None
-    if os.path.basename(driver) == "collect2":
-        flags = [word for word in command[1:] if word.startswith("-fuse-ld=")]
-        found = _remembered(memory, [driver, *flags], environment, lambda: _ask_collect2(driver, flags, environment))
-    elif _is_clang(os.path.basename(driver)):
-        own = os.path.dirname(stand_in)
-        again = [word for word in command if word not in (f"-B{own}", f"-B{own}/")]
-        key = [driver, name, *(word for word in again if not word.startswith(_UNRELATED) and not word.endswith(_FILES))]
-        found = _remembered(memory, key, environment, lambda: _ask_clang(driver, again, name, environment))
-    if found is None or _is_ours(os.path.dirname(found)) or not os.access(found, os.X_OK):
-        found = _for_these_objects(name, arguments, environment)
-    return found
+    try:
+        answer = _ask(*_parent(), stand_in, environment, memory)
+    except (LookupError, OSError):
+        return _for_these_objects(name, arguments, environment)
+    return None if answer == NOT_FOUND or _is_ours(os.path.dirname(answer)) else os.path.abspath(answer)
 
 
 def search(name: str, environment: Environment) -> list[str]:
@@ -109,39 +104,47 @@ def _is_clang(name: str) -> bool:
     return "clang" in name or "flang" in name or name in ("icx", "icpx", "ifx", "dpcpp")
 
 
-def _ask_collect2(driver: str, flags: list[str], environment: Environment) -> str | None:
-    """`collect2 -debug` names the linker it has chosen (gcc/collect2.cc)."""
+def _ask(driver: str, command: list[str], stand_in: str, environment: Environment, memory: str) -> str:
+    """The driver's answer. Raises LookupError when it gives none or is no driver we know, and OSError."""
+    if os.path.basename(driver) == "collect2":
+        flags = [word for word in command[1:] if word.startswith("-fuse-ld=")]
+        return _remembered(memory, [driver, *flags], environment, lambda: _ask_collect2(driver, flags, environment))
+    if _is_clang(os.path.basename(driver)):
+        own, name = os.path.split(stand_in)
+        again = [word for word in command if word not in (f"-B{own}", f"-B{own}/")]
+        key = [driver, name, *(word for word in again if not word.startswith(_UNRELATED) and not word.endswith(_FILES))]
+        return _remembered(memory, key, environment, lambda: _ask_clang(driver, again, name, environment))
+    raise LookupError("started by no driver")
+
+
+def _ask_collect2(driver: str, flags: list[str], environment: Environment) -> str:
+    """`collect2 -debug` names the linker it has chosen, or says that it cannot find one (gcc/collect2.cc)."""
     for line in output_of([driver, "-debug", "--version", *flags], driver, environment, 2).splitlines():
         key, _, value = line.partition("=")
         if key.strip() == "ld_file_name":
-            return _absolute(value.strip(), environment)
-    return None
+            return value.strip() if "/" in value else NOT_FOUND
+    raise LookupError(f"{driver} does not say which linker it would run")
 
 
-def _ask_clang(driver: str, command: list[str], name: str, environment: Environment) -> str | None:
-    """The same clang command with `-print-prog-name` prints the path and stops before it does anything."""
-    printed = output_of([*command, f"-print-prog-name={name}"], driver, environment, 1)
-    return _absolute(printed.strip().rpartition("\n")[2], environment)
+def _ask_clang(driver: str, command: list[str], name: str, environment: Environment) -> str:
+    """The same clang command with `-print-prog-name` prints the path, and does nothing else."""
+    printed = output_of([*command, f"-print-prog-name={name}"], driver, environment, 1).strip().rpartition("\n")[2]
+    if os.path.basename(printed).endswith(name):
+        return printed if "/" in printed else NOT_FOUND
+    raise LookupError(f"{driver} does not say which linker it would run")
 
 
-def _absolute(name: str, environment: Environment) -> str | None:
-    """A program as a driver prints it: a path, or a bare name that the system finds on PATH."""
-    if "/" in name:
-        return os.path.abspath(name)
-    return next(iter(search(name, environment)), None) if name else None
-
-
-def _remembered(memory: str, key: list[str], environment: Environment, ask: Callable[[], str | None]) -> str | None:
+def _remembered(memory: str, key: list[str], environment: Environment, ask: Callable[[], str]) -> str:
     """The answer to `ask`, from `memory` as long as no folder that is searched for linkers has changed."""
     words = [*key, os.getcwd(), *(f"{folder} {_changed(folder)}" for folder in _search_path(environment))]
     answer = os.path.join(memory, hashlib.sha256(os.fsencode("\0".join(words))).hexdigest())
     try:
         with open(answer, "rb") as stream:
-            return os.fsdecode(stream.read()) or None
+            return os.fsdecode(stream.read())
     except OSError:
         found = ask()
     if os.access(memory, os.W_OK):
-        write(answer, os.fsencode(found or ""))
+        write(answer, os.fsencode(found))
     return found
 
 

@@ -162,9 +162,7 @@ def _reproducing(recipe: Recipe, recorded: Facts, now: Facts) -> list[str]:
         changed = edit.with_rpath(changed, tag, now.runpath or now.rpath)
     if recorded.symbols is not None and now.symbols is None:
         changed.append("-s")
-    elif recorded.symbols != now.symbols:
-        changed.append("-x")
-    if recorded.debug and not now.debug and now.symbols is not None:
+    elif recorded.debug and not now.debug:
         changed.append("-S")
     return changed
 

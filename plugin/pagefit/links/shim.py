@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
         real = next(iter(drivers.search(os.path.basename(stand_in), environment)), None)
     if real is None:
         sys.stderr.write(f"{os.path.basename(stand_in)}: no such linker is installed\n")
-        return 127
+        return 1
     try:
         link = prepare(journal, real, arguments, environment)
     except Exception as error:
