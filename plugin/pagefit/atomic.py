@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -20,7 +19,7 @@ def replacing(target: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
     replaces, or else what the umask gives. Raises OutputError when the file system does not let it be written.
     """
     # In the same folder, for a rename to be atomic; not ending like the target, for nobody to take it for one.
-    unfinished = target.with_name(f".pagefit-{secrets.token_hex(8)}.tmp")
+    unfinished = target.with_name(f".pagefit-{os.urandom(8).hex()}.tmp")
     try:
         with open(unfinished, "x+b") as file:
             if mode is None:
