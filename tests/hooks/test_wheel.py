@@ -22,6 +22,8 @@ NAME = "x-1-cp310-cp310-linux_x86_64.whl"
 class Stage:
     """Stands in for the engines: notes what the hook asks of them, fails where it is told to."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[Any] = []
         self.failures: dict[str, Exception] = {}
@@ -37,10 +39,11 @@ class Stage:
             monkeypatch.setattr(sys.modules.get(parent) or __import__(parent, fromlist=["_"]), name, stand_in, False)
 
     @contextlib.contextmanager
-    def record(self, folder: Path) -> Iterator[str]:
+    def record(self, folder: Path) -> Iterator[Any]:
         assert folder.is_dir()
         self.raise_if_told("record")
-        yield "the journal"
+        self.journal = types.SimpleNamespace(notes=lambda: self.notes)
+        yield self.journal
         self.raise_if_told("end of record")
 
     def wheel(self, path: Path, **options: Any) -> str:
@@ -76,7 +79,7 @@ def test_the_engines_get_the_settings_and_the_journal(
 ) -> None:
     settings = Settings(page_size=16384, exclude=("a*",), unresolved="warn")
     assert wheel.build(inner(tmp_path), tmp_path, settings, tarball=False) == NAME
-    options = {"page_size": 16384, "journal": "the journal", "exclude": ("a*",), "unresolved": "warn"}
+    options = {"page_size": 16384, "journal": stage.journal, "exclude": ("a*",), "unresolved": "warn"}
     assert stage.asked == [(NAME, options)]
     assert capfd.readouterr().err == "REPORT\n"
 
@@ -95,9 +98,17 @@ def test_a_recorder_that_fails_leaves_the_build_alone(
 ) -> None:
     stage.failures[place] = OSError("disk full")
     assert wheel.build(inner(tmp_path), tmp_path, Settings(), tarball=False) == NAME
-    assert stage.asked[0][1]["journal"] == (None if place == "record" else "the journal")
+    assert stage.asked[0][1]["journal"] == (None if place == "record" else stage.journal)
     assert "warning: " in (printed := capfd.readouterr().err)
     assert "OSError: disk full" in printed
+
+
+def test_what_the_recorder_could_not_do_is_said(
+    stage: Stage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage.notes = ("one link went unrecorded",)
+    wheel.build(inner(tmp_path), tmp_path, Settings(), tarball=False)
+    assert capfd.readouterr().err == "pagefit: warning: one link went unrecorded\nREPORT\n"
 
 
 def test_an_error_of_the_inner_build_is_its_own(stage: Stage, tmp_path: Path) -> None:

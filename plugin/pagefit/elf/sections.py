@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from pagefit.elf.headers import Header, Image, Segment, read_image
 from pagefit.errors import InputError
@@ -131,6 +131,10 @@ class ElfFile:
         found = (s for s in self.sections if s.alloc and s.executable and s.file_size)
         return tuple(sorted(found, key=lambda section: section.addr))
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """`length` bytes at a file offset; fewer at the end of the file."""
+        return self.data[offset : offset + length]
+
     def contents(self, section: Section) -> bytes:
         """A copy of the bytes of one section; empty for SHT_NOBITS."""
         return self.data[section.offset : section.file_end]
@@ -179,14 +183,20 @@ def open_elf(path: Path) -> Iterator[ElfFile]:
 
     Raises InputError when it is no ELF file or a header contradicts it, OSError when it cannot be read.
     """
-    with path.open("rb") as stream:
-        if os.fstat(stream.fileno()).st_size == 0:
-            raise InputError("the file is empty", where=str(path))
-        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        try:
-            yield parse(data, where=str(path))
-        finally:
-            data.close()
+    with path.open("rb") as stream, mapped(stream, where=str(path)) as file:
+        yield file
+
+
+@contextmanager
+def mapped(stream: IO[bytes], *, where: str = "") -> Iterator[ElfFile]:
+    """The same for a file that is open already."""
+    if os.fstat(stream.fileno()).st_size == 0:
+        raise InputError("the file is empty", where=where)
+    data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        yield parse(data, where=where)
+    finally:
+        data.close()
 
 
 def _sections(data: mmap.mmap | bytes, header: Header, size: int, where: str) -> tuple[Section, ...]:

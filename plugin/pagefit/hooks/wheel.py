@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pagefit.config import Settings
 from pagefit.errors import ConfigError, PagefitError
 from pagefit.hooks.console import errors_as_sentences, say, warn
 
-Journal = Any  # until pagefit.links lands
+if TYPE_CHECKING:
+    from pagefit.links.journal import Journal
 
 _ELF_MAGIC = b"\x7fELF"
 
@@ -37,6 +38,8 @@ def build(inner_build: Callable[[], Any], directory: Path, settings: Settings, *
             name = inner_build()
         wheel = directory / name
         if holds_elf(wheel):
+            for note in journal.notes() if journal else ():
+                warn(note)
             with errors_as_sentences(), _removed_on_failure(wheel):
                 _mend(wheel, journal, settings)
                 if tarball:

@@ -1,18 +1,121 @@
-"""The passes of relinking without objects: classify, lay out, patch, write, verify."""
+"""The passes of relinking without objects: classify, place, patch, judge, write, verify."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import shutil
+import stat
+from collections import Counter
 from pathlib import Path
 
+from pagefit.atomic import replacing
+from pagefit.elf.sections import ElfFile, mapped, open_elf
 from pagefit.errors import Refused
-from pagefit.realign.report import Layout, Plan, Realigned
-
-
-def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:  # noqa: ARG001
-    """Implements `pagefit.realign.realign`."""
-    raise Refused("relinking without objects is not there yet", where=str(source))
+from pagefit.loaders.judge import judge
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES
+from pagefit.realign import hazards, references, signatures
+from pagefit.realign.arch import architecture
+from pagefit.realign.candidates import Candidate, candidates
+from pagefit.realign.draft import Draft, draft
+from pagefit.realign.report import Class, Layout, Plan, Realigned
+from pagefit.realign.verify import verify
+from pagefit.realign.write import write
 
 
 def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:  # noqa: ARG001
     """Implements `pagefit.realign.plan`."""
-    raise Refused("relinking without objects is not there yet", where=str(source))
+    with open_elf(source) as file:
+        if _loads(file, page_size):
+            return _unchanged(file, page_size, layout)
+        cls, best = _draft(file, page_size, layout)
+        return _plan(best, cls, source, page_size, layout)
+
+
+def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:  # noqa: ARG001
+    """Implements `pagefit.realign.realign`."""
+    with open_elf(source) as file:
+        if _loads(file, page_size):
+            if source != target:
+                shutil.copy2(source, target)
+            return Realigned(_unchanged(file, page_size, layout))
+        cls, best = _draft(file, page_size, layout)
+        with source.open("rb") as old, replacing(target, mode=stat.S_IMODE(os.fstat(old.fileno()).st_mode)) as new:
+            write(best, old, new)
+            with mapped(new, where=str(source)) as after:
+                verify(best, after)
+                if not _loads(after, page_size):
+                    raise Refused("the result was judged not to load; nothing was written", where=str(source))
+        return Realigned(_plan(best, cls, source, page_size, layout))
+
+
+def _draft(file: ElfFile, page_size: int, layout: Layout) -> tuple[Class, Draft]:
+    """The mildest draft that loads at every page size. Raises Refused with the reason of the last that was tried."""
+    reason = Refused("no LOAD segment can be mended", where=file.where)
+    for candidate in candidates(file, page_size, layout):
+        if isinstance(candidate, Refused):
+            reason = candidate
+            continue
+        try:
+            best = _patched(file, candidate, page_size)
+        except Refused as refusal:
+            reason = refusal
+            continue
+        if _judged(best, page_size):
+            return _class(best, candidate), best
+        reason = Refused(f"class {candidate.cls} does not make it load", where=file.where)
+    raise reason
+
+
+def _patched(file: ElfFile, candidate: Candidate, page_size: int) -> Draft:
+    if candidate.cls == "c":
+        hazards.check(file, page_size)
+    best = draft(file, candidate.placed, page_size)
+    if not best.moves.moved:
+        return best
+    patches = tuple(references.tables(file, best.moves))
+    best = dataclasses.replace(best, patches=patches)
+    if candidate.cls == "c":
+        code = architecture(file.header.machine, where=file.where).references(file, best.moves)
+        best = dataclasses.replace(best, code=code, patches=(*patches, *code.patches))
+    return best
+
+
+def _class(best: Draft, candidate: Candidate) -> Class:
+    if candidate.cls != "a1":
+        return candidate.cls
+    same = all(extent.old == extent.new for extent in best.layout.extents)
+    return "a0" if same and len(best.image.loads) == len(best.file.image.loads) else "a1"
+
+
+def _sizes(page_size: int) -> list[int]:
+    return sorted({page_size, *(size for size in COMMON_PAGE_SIZES if size < page_size)})
+
+
+def _loads(file: ElfFile, page_size: int) -> bool:
+    verdict = judge(
+        file.image, lambda offset, length: file.data[offset : offset + length], page_sizes=_sizes(page_size)
+    )
+    return verdict.worst.loads
+
+
+def _judged(best: Draft, page_size: int) -> bool:
+    return judge(best.image, best.read, page_sizes=_sizes(page_size)).worst.loads
+
+
+def _unchanged(file: ElfFile, page_size: int, layout: Layout) -> Plan:
+    size = file.image.size
+    return Plan(page_size, "fits", layout, (), {}, size, size)
+
+
+def _plan(best: Draft, cls: Class, source: Path, page_size: int, layout: Layout) -> Plan:
+    return Plan(
+        page_size=page_size,
+        cls=cls,
+        layout=layout,
+        moved=tuple((piece.start, piece.end, piece.delta) for piece in best.moves.moved),
+        patched=dict(Counter(patch.kind for patch in best.patches)),
+        old_size=best.file.image.size,
+        new_size=best.layout.size,
+        notes=tuple(signatures.notes(best.file, source)),
+    )

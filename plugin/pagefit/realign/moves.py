@@ -49,6 +49,15 @@ class Moves:
             return self.pieces[index]
         return None
 
+    def shift(self, address: int) -> int:
+        """By how much the byte at an address moves; 0 when nothing owns it."""
+        index = bisect_right(self._starts, address) - 1
+        return self.pieces[index].delta if index >= 0 and address < self.pieces[index].end else 0
+
+    def inverse(self) -> Moves:
+        """The moves that lead back: what must be found in the result, for it to be right."""
+        return moves(Piece(piece.start + piece.delta, piece.end + piece.delta, -piece.delta) for piece in self.pieces)
+
     def page_owner(self, page: int) -> Piece | None:
         """The only piece with a byte in the 4 KiB page at `page`; None when the page lies in a gap."""
         index = bisect_right(self._starts, page + UNIT - 1) - 1

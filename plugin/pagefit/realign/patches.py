@@ -21,10 +21,10 @@ class Patch(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """A word that leads to an address: `target` itself, or its distance from `base`.
+    """A word whose value moves as `target` moves, and against `base` when it is the distance from there.
 
-    `offset` (in the file) and `size` in bytes say where the word is; `base` is the address that the value is relative
-    to, or None when it is absolute. The value moves by delta(target) - delta(base).
+    `offset` (in the file) and `size` in bytes say where the word is; `target` and `base` are addresses; `base` is None
+    for an absolute value. The value itself need not be `target`: a symbol's is some distance from its section.
     """
 
     offset: int

@@ -24,7 +24,8 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
             if entry.personality is not None:
                 yield _reference(file, entry.personality)
             continue
-        yield _reference(file, entry.pc)
+        if entry.pc.target:  # not of a function that the linker dropped
+            yield _reference(file, entry.pc)
         if entry.lsda is not None:
             yield _reference(file, entry.lsda)
             lsdas.add(entry.lsda.target)

@@ -1,0 +1,118 @@
+"""A draft of the result: every decision made, nothing written."""
+
+from __future__ import annotations
+
+import dataclasses
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pagefit.elf import constants as c
+from pagefit.elf.headers import Image, Segment
+from pagefit.elf.sections import ElfFile, Section
+from pagefit.errors import Refused
+from pagefit.realign import tables
+from pagefit.realign.arch import CodeReferences
+from pagefit.realign.extents import FileLayout, arrange
+from pagefit.realign.loads import group_file_end, groups, loads
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Patch
+from pagefit.realign.place import Placed, moves_of, up
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the result will be: its headers, where its bytes come from, and which bytes change.
+
+    `headers` are (offset in the result, bytes) of the ELF header, program headers and section headers; `patches`
+    are in terms of the original.
+    """
+
+    file: ElfFile
+    moves: Moves
+    layout: FileLayout
+    image: Image
+    sections: tuple[Section, ...]
+    headers: tuple[tuple[int, bytes], ...]
+    code: CodeReferences = field(default_factory=lambda: CodeReferences(()))
+    patches: tuple[Patch, ...] = ()
+
+    def changes(self) -> Iterator[tuple[int, bytes]]:
+        """(offset in the result, bytes) of everything that is not copied from the original, ascending."""
+        yield from self._changes
+
+    @cached_property
+    def _changes(self) -> list[tuple[int, bytes]]:
+        offset = self.layout.offset
+        return sorted([*self.headers, *((offset(patch.offset), patch.new) for patch in self.patches)])
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the result, as a loader would read them."""
+        out = bytearray()
+        for old, _, size in self.layout.spans(offset, length):
+            out += self.file.data[old : old + size] if old >= 0 else bytes(size)
+        end = offset + len(out)
+        # A change is found by its start; the longest ones, header tables, start at most this far before.
+        first = bisect_left(self._changes, (offset - max((len(new) for _, new in self.headers), default=0), b""))
+        for at, new in self._changes[first:]:
+            if at >= end:
+                break
+            low, high = max(at, offset), min(at + len(new), end)
+            if low < high:
+                out[low - offset : high - offset] = new[low - at : high - at]
+        return bytes(out)
+
+
+def draft(file: ElfFile, placed: Sequence[Placed], page: int) -> Draft:
+    """Draft the headers and the layout for placed parts; references are patched later.
+
+    Raises Refused when the program header table has to grow and there is no room for it.
+    """
+    header = file.header
+    layout = arrange(file, placed)
+    segments = tables.new_segments(file, loads(placed, page), placed, layout)
+    phoff = layout.offset(header.phoff)
+    room = header.phnum * header.phentsize
+    headers: list[tuple[int, bytes]] = []
+    if len(segments) * header.phentsize > room:
+        headers.append((phoff, bytes(room)))
+        phoff, segments = _rehouse(file, segments, placed, layout)
+    elif len(segments) < header.phnum:
+        segments = tables.with_table_at(segments, phoff, None, header.phentsize)
+    shoff = layout.offset(header.shoff) if header.shoff else 0
+    entry = header.entry + (moves_of(placed).shift(header.entry) if header.entry else 0)
+    new = dataclasses.replace(header, phoff=phoff, phnum=len(segments), shoff=shoff, entry=entry)
+    sections = tables.new_sections(file, placed, layout)
+    headers.append((0, tables.header_bytes(new, file.data[:16])))
+    headers.append((phoff, tables.segment_bytes(segments, header).ljust(room, b"\0")))
+    headers += [(shoff + at, row) for at, row in tables.section_fields(sections, header)]
+    image = Image(new, segments, layout.size)
+    return Draft(file, moves_of(placed), layout, image, sections, tuple(headers))
+
+
+def _rehouse(
+    file: ElfFile, segments: tuple[Segment, ...], placed: Sequence[Placed], layout: FileLayout
+) -> tuple[int, tuple[Segment, ...]]:
+    """A new home for a program header table that has grown: the zeros in the file behind a read-only mapping."""
+    size = len(segments) * file.header.phentsize
+    first = placed[0].bias
+    for group in groups(placed):
+        end = group_file_end(group)
+        # Old kernels take AT_PHDR for e_phoff plus the distance of the first LOAD: so the new home has that distance.
+        if group[0].part.writable or group[0].bias != first or any(one.end > end for one in group):
+            continue
+        address = up(end, 8)
+        offset = address - first
+        follower = min((one.start for one in placed if one.start >= end), default=address + size)
+        taken = any(one.new < offset + size and offset < one.new + one.length for one in layout.extents)
+        if taken or offset + size > layout.size or follower < address + size:
+            continue
+        grown = [
+            dataclasses.replace(s, filesz=address + size - s.vaddr, memsz=address + size - s.vaddr)
+            if s.type == c.PT_LOAD and s.vend == end
+            else s
+            for s in segments
+        ]
+        return offset, tables.with_table_at(grown, offset, address, file.header.phentsize)
+    raise Refused("there is no room for one more program header", where=file.where)

@@ -1,0 +1,75 @@
+"""Parts of the memory image: the LOAD segments, cut where RELRO ends.
+
+RELRO protects whole pages. To protect fully at a larger page size, what follows it must start on a page of its own:
+either the LOAD is cut there, or it moves as a whole until RELRO ends on a page boundary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pagefit.elf import constants as c
+from pagefit.elf.headers import Image, Segment
+from pagefit.realign.moves import UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The addresses `start <= x < end` of one LOAD (original addresses); those before `file_end` have file bytes.
+
+    `relro` tells that RELRO protects the part. `relro_end` is where RELRO ends inside a part that was not cut.
+    """
+
+    load: Segment
+    start: int
+    file_end: int
+    end: int
+    relro: bool
+    relro_end: int | None = None
+
+    @property
+    def offset(self) -> int:
+        """The file offset of the first byte, in the original."""
+        return self.start - self.load.delta
+
+    @property
+    def flags(self) -> int:
+        """The rights, as p_flags."""
+        return self.load.flags
+
+    @property
+    def writable(self) -> bool:
+        """Whether the part is mapped writable."""
+        return bool(self.load.flags & c.PF_W)
+
+    @property
+    def executable(self) -> bool:
+        """Whether the part is mapped executable."""
+        return bool(self.load.flags & c.PF_X)
+
+
+def parts(image: Image, *, cut: bool) -> tuple[Part, ...]:
+    """The parts of an image, by address; with `cut`, LOADs are divided where RELRO ends (on a 4 KiB boundary)."""
+    loads = sorted((load for load in image.loads if load.memsz), key=lambda load: load.vaddr)
+    relro = image.first(c.PT_GNU_RELRO)
+    return tuple(part for load in loads for part in _of_load(load, relro, cut))
+
+
+def _of_load(load: Segment, relro: Segment | None, cut: bool) -> Iterator[Part]:
+    whole = Part(load, load.vaddr, load.file_vend, load.vend, False)
+    if relro is None or not relro.memsz or relro.vend <= load.vaddr or load.vend <= relro.vaddr:
+        yield whole
+        return
+    edges = [edge for edge in (relro.vaddr, relro.vend) if load.vaddr < edge < load.vend]
+    if not edges:
+        yield Part(load, load.vaddr, load.file_vend, load.vend, True)
+        return
+    if not cut or any(edge % UNIT for edge in edges):
+        yield Part(load, load.vaddr, load.file_vend, load.vend, False, relro.vend)
+        return
+    bounds = [load.vaddr, *edges, load.vend]
+    for start, end in pairwise(bounds):
+        protected = relro.vaddr <= start and end <= relro.vend
+        yield Part(load, start, max(start, min(end, load.file_vend)), end, protected)

@@ -1,0 +1,59 @@
+"""All references that tables describe, as patches; code is the architectures' business.
+
+A table yields references; a patch adds to the old value what its target moves, and takes off what its base moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pagefit.elf import relocations
+from pagefit.elf.sections import ElfFile
+from pagefit.errors import Refused
+from pagefit.realign import dwarf, relocs, unwind, words
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Patch, Reference
+
+#: Kinds of patches that replace a whole table which has several encodings.
+PACKED: Final = frozenset({"relr", "aps2-rel", "aps2-rela"})
+
+
+def tables(file: ElfFile, moves: Moves) -> Iterator[Patch]:
+    """The patches of every table: `.dynamic`, relocations, GOT, symbols, unwind tables, probes, DWARF.
+
+    Raises Refused when one leads to where nothing is, or cannot hold its new value.
+    """
+    relocated = frozenset(one.place for one in relocations.relocations(file))
+    yield from patches(file, moves, words.dynamic_section(file))
+    yield from patches(file, moves, relocs.references(file, moves))
+    yield from relocs.packed(file, moves)
+    yield from patches(file, moves, words.got(file, moves, relocated))
+    yield from patches(file, moves, words.symbol_values(file, moves))
+    yield from patches(file, moves, words.probes(file))
+    yield from patches(file, moves, unwind.references(file, moves))
+    yield from patches(file, moves, dwarf.references(file, moves))
+
+
+def patches(file: ElfFile, moves: Moves, references: Iterable[Reference]) -> Iterator[Patch]:
+    """The patches for references whose value changes."""
+    byteorder = file.header.byteorder
+    for offset, size, base, target, kind in references:
+        change = _delta(moves, target, kind, file) - (_delta(moves, base, kind, file) if base is not None else 0)
+        if not change:
+            continue
+        old = file.data[offset : offset + size]
+        signed = base is not None
+        value = int.from_bytes(old, byteorder, signed=signed) + change
+        try:
+            new = value.to_bytes(size, byteorder, signed=signed)
+        except OverflowError:
+            raise Refused(f"{kind} at offset {offset:#x} cannot reach {target + change:#x}", where=file.where) from None
+        yield Patch(offset, old, new, kind, target)
+
+
+def _delta(moves: Moves, address: int, kind: str, file: ElfFile) -> int:
+    try:
+        return moves.delta(address)
+    except KeyError:
+        raise Refused(f"{kind} leads to {address:#x}, where nothing is", where=file.where) from None

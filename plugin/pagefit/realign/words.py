@@ -1,0 +1,116 @@
+"""Addresses in the tables that a loader or debugger reads: `.dynamic`, the GOT, symbols, SystemTap notes.
+
+Every reference is yielded that can change with the moves; relocations and unwind tables have modules of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pagefit.elf import dynamic, symbols
+from pagefit.elf.sections import SHT_NOTE, ElfFile, Section
+from pagefit.errors import Refused
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Reference
+
+#: Marks of the image's shape that gold and old lld define as absolute symbols.
+_EDGES: Final = frozenset({"_end", "end", "_edata", "edata", "__bss_start", "__bss_start__", "__bss_end__", "__end__"})
+_STT_TLS: Final = symbols.STT_TLS
+
+
+def dynamic_section(file: ElfFile) -> Iterator[Reference]:
+    """The tags of `.dynamic` that hold addresses."""
+    word = file.header.bits // 8
+    pointers = dynamic.POINTERS | dynamic.MACHINE_POINTERS.get(file.header.machine, frozenset())
+    for entry in dynamic.entries(file):
+        if entry.tag in pointers and entry.value:
+            yield Reference(entry.offset + word, word, None, entry.value, ".dynamic")
+        elif entry.tag == dynamic.DT_MIPS_RLD_MAP_REL and file.header.machine == 8:
+            target = (entry.address + entry.value) % (1 << file.header.bits)
+            yield Reference(entry.offset + word, word, entry.address, target, ".dynamic")
+
+
+def got(file: ElfFile, moves: Moves, relocated: frozenset[int]) -> Iterator[Reference]:
+    """Words of the GOT that no relocation covers: the address of `.dynamic`, which ld.so reads from its own.
+
+    `relocated` are the addresses with a relocation. Raises Refused for any other word that leads into a moved piece.
+    """
+    entries = dynamic.entries(file)
+    start = entries[0].address if entries else None
+    word = file.header.bits // 8
+    for section in file.sections:
+        if not (section.alloc and section.file_size and section.name.startswith(".got")):
+            continue
+        for index, (value,) in enumerate(file.struct("P").iter_unpack(_whole_words(file, section, word))):
+            address = section.addr + index * word
+            if value == 0 or address in relocated or not moves.shift(value):
+                continue
+            if value != start:
+                raise Refused(
+                    f"the word at {address:#x} in {section.name} is {value:#x}, which would move, "
+                    "but no relocation explains it",
+                    where=file.where,
+                    remedy="Link the file again for the larger page size.",
+                )
+            yield Reference(section.offset + index * word, word, None, value, section.name)
+
+
+def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
+    """Values of symbols: they move with their *section*, for a value may lie on the edge of two pieces.
+
+    TLS symbols are offsets and stay. `_end` and its like may be absolute (gold, old lld) or in `.tbss` (GNU ld),
+    which has no place in memory: those go by value, and so do symbols of a section that is divided.
+    """
+    word = file.header.bits // 8
+    homes = [_delta(section, moves) for section in file.sections]
+    for table in symbols.tables(file):
+        for symbol in symbols.symbols(file, table):
+            if symbol.section == symbols.SHN_UNDEF or symbol.type == _STT_TLS:
+                continue
+            if symbol.section >= symbols.SHN_LORESERVE and symbol.section >= len(homes):
+                if symbol.section == symbols.SHN_ABS and symbols.name(file, table, symbol) in _EDGES:
+                    yield Reference(symbol.at, word, None, symbol.value, table.name)
+            elif homes[symbol.section] is None:
+                yield Reference(symbol.at, word, None, symbol.value, table.name)
+            elif homes[symbol.section]:
+                # Through its section's first byte: a symbol may point behind the section's end.
+                yield Reference(symbol.at, word, None, file.sections[symbol.section].addr, table.name)
+
+
+def probes(file: ElfFile) -> Iterator[Reference]:
+    """Semaphores of SystemTap probes (`.note.stapsdt`): writable words, found through a note that isn't loaded."""
+    word = file.header.bits // 8
+    for section in file.sections:
+        if section.type != SHT_NOTE or section.name != ".note.stapsdt":
+            continue
+        record = file.struct("III")
+        data, at = file.contents(section), 0
+        while at + record.size <= len(data):
+            name_size, desc_size, kind = record.unpack_from(data, at)
+            desc = at + record.size + (name_size + 3 & -4)
+            if kind == 3 and desc + 3 * word <= len(data):
+                place = desc + 2 * word
+                (semaphore,) = file.struct("P").unpack_from(data, place)
+                if semaphore:
+                    yield Reference(section.offset + place, word, None, semaphore, "stapsdt")
+            at = desc + (desc_size + 3 & -4)
+
+
+def _delta(section: Section, moves: Moves) -> int | None:
+    """By how much a section's symbols move; None when that is not one number, or the section has no place."""
+    if not section.alloc:
+        return 0
+    if section.tls and section.name == ".tbss":
+        return None
+    try:
+        delta = moves.delta(section.addr)
+    except KeyError:
+        return None
+    if any(section.addr < piece.start < section.end and piece.delta != delta for piece in moves.pieces):
+        return None
+    return delta
+
+
+def _whole_words(file: ElfFile, section: Section, word: int) -> bytes:
+    return file.data[section.offset : section.offset + section.file_size // word * word]
