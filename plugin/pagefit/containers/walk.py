@@ -38,13 +38,14 @@ def walk(path: Path) -> Iterator[Member]:
     Symbolic links are not followed out of a folder's tree; a file linked to twice is given once.
     """
     if path.is_dir():
-        for file in _files(path):
+        for file in files(path):
             yield from _in_folder(file)
     else:
         yield from _walk_file(path)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files(folder: Path) -> Iterator[Path]:
+    """Every regular file below a folder, sorted by name; links are not followed."""
     for here, folders, names in os.walk(folder, followlinks=False):
         folders.sort()
         for name in sorted(names):

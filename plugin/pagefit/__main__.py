@@ -1,0 +1,7 @@
+"""`python -m pagefit`."""
+
+import sys
+
+from pagefit.cli.main import main
+
+sys.exit(main())

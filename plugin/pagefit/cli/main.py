@@ -1,0 +1,59 @@
+"""The `pagefit` command: finds the subcommand, runs it, and turns errors into one sentence and an exit code.
+
+Exit codes: 0 all is well, 1 files do not fit, 2 usage, configuration or input, 3 a file could not be mended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from pagefit import __version__
+from pagefit.errors import PagefitError
+
+#: Module of each subcommand; only the one asked for is imported.
+_COMMANDS: Final = {
+    "check": "pagefit.cli.check",
+    "show": "pagefit.cli.show",
+    "explain": "pagefit.cli.explain",
+    "record": "pagefit.cli.record",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (without the program's name; `sys.argv` by default) and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(words).parse_args(words)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except PagefitError as error:
+        print(f"pagefit: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except KeyboardInterrupt:
+        return 128 + 2
+    return status
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "pagefit", description="Make compiled Python packages load on every page size, and check that they do."
+    )
+    parser.add_argument("--version", action="version", version=f"pagefit {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    named = next((word for word in words if not word.startswith("-")), "")
+    for command in [named] if named in _COMMANDS else _COMMANDS:
+        import_module(_COMMANDS[command]).add_parser(subparsers)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Known exceptions: findings a project has decided to live with, by path and rule.
+
+They are in `pagefit-baseline.toml` or under `[tool.pagefit.check]` of pyproject.toml:
+
+    [[exceptions]]                    # in pyproject.toml: [[tool.pagefit.check.exceptions]]
+    path = "vendor/*.so"
+    rules = ["C1", "C2"]
+    reason = "waiting for release 2.1 of the vendor"
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from pagefit.errors import ConfigError
+from pagefit.loaders.rules import RULES
+from pagefit.loaders.verdict import Finding
+
+FILE_NAME: Final = "pagefit-baseline.toml"
+_KEYS: Final = {"path", "rules", "reason"}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One exception: a glob for the path, the rules it excuses (all when empty), and why."""
+
+    path: str
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+
+    def matches(self, names: tuple[str, ...], finding: Finding) -> bool:
+        """Whether this excuses the finding about the file with these names.
+
+        The glob is compared with the whole path and with each part of it that follows a `!` or `/`.
+        """
+        return (not self.rules or finding.rule in self.rules) and _glob(self.path, "!".join(names))
+
+
+def _glob(pattern: str, path: str) -> bool:
+    starts = [0, *(place + 1 for place, letter in enumerate(path) if letter in "!/")]
+    return any(fnmatchcase(path[start:], pattern) for start in starts)
+
+
+def load(path: Path | None = None) -> tuple[Known, ...]:
+    """Read the exceptions: from `path`, else from the working folder's baseline file, else from its pyproject.toml.
+
+    Raises ConfigError for a file that is missing though named, is no TOML, or has other keys than it should.
+    """
+    if path is not None:
+        return _parse(_toml(path), str(path))
+    if Path(FILE_NAME).is_file():
+        return _parse(_toml(Path(FILE_NAME)), FILE_NAME)
+    project = Path("pyproject.toml")
+    # Importing a TOML parser takes as long as checking a wheel.
+    if project.is_file() and b"pagefit" in project.read_bytes():
+        table = _toml(project).get("tool", {}).get("pagefit", {}).get("check", {})
+        return _parse(table, "pyproject.toml [tool.pagefit.check]")
+    return ()
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    # Imported late: most checks have no baseline.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
+    return table
+
+
+def _parse(table: Mapping[str, Any], where: str) -> tuple[Known, ...]:
+    if unknown := set(table) - {"exceptions"}:
+        raise ConfigError(f"unknown key {min(unknown)!r}", where=where, remedy="The only key is `exceptions`.")
+    entries = table.get("exceptions", [])
+    if not isinstance(entries, list):
+        raise ConfigError("`exceptions` is not an array of tables", where=where, remedy="Write `[[exceptions]]`.")
+    return tuple(_known(entry, f"{where}: exception {number}") for number, entry in enumerate(entries, 1))
+
+
+def _known(entry: object, where: str) -> Known:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        raise ConfigError("no `path`", where=where, remedy='Give a glob such as path = "vendor/*.so".')
+    if unknown := set(entry) - _KEYS:
+        raise ConfigError(
+            f"unknown key {min(unknown)!r}", where=where, remedy=f"The keys are {', '.join(sorted(_KEYS))}."
+        )
+    rules = entry.get("rules", [])
+    if not isinstance(rules, list) or not all(rule in RULES for rule in rules):
+        raise ConfigError("`rules` is not a list of rule ids", where=where, remedy="`pagefit explain` lists them.")
+    return Known(entry["path"], tuple(rules), str(entry.get("reason", "")))

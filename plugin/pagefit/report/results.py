@@ -1,0 +1,123 @@
+"""What a check found, sorted out: the one value that every output format is made from."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pagefit.loaders.machines import machine_name
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Verdict
+from pagefit.report.baseline import Known
+from pagefit.survey import Report
+
+
+class Outcome(enum.Enum):
+    """How one file came out of the check."""
+
+    FITS = "fits"
+    NOT_APPLICABLE = "not applicable"
+    EXCUSED = "excused"
+    MISFIT = "does not fit"
+    UNREADABLE = "unreadable"
+
+
+#: Verdicts as programs read them.
+VERDICT_IDS = {
+    Verdict.NOT_APPLICABLE: "not-applicable",
+    Verdict.FITS: "fits",
+    Verdict.RELRO_WEAKER: "relro-weaker",
+    Verdict.CRASHES: "crashes",
+    Verdict.CORRUPTS: "corrupts",
+    Verdict.REJECTED: "rejected",
+}
+
+
+class Issue(NamedTuple):
+    """Findings about one file that say the same of several loaders or page sizes: `finding` is the first of them."""
+
+    finding: Finding
+    loaders: tuple[str, ...]
+    page_sizes: tuple[int, ...]
+    excuse: Known | None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the file must not pass because of it."""
+        return not self.finding.verdict.loads and self.excuse is None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file, its issues (the worst first), and what that makes of it."""
+
+    report: Report
+    issues: tuple[Issue, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the file passes."""
+        if self.report.error:
+            return Outcome.UNREADABLE
+        if any(issue.fails for issue in self.issues):
+            return Outcome.MISFIT
+        if not self.report.judgement.worst.loads:
+            return Outcome.EXCUSED
+        return Outcome.FITS if self.report.judgement.worst is not Verdict.NOT_APPLICABLE else Outcome.NOT_APPLICABLE
+
+    @property
+    def machine(self) -> str:
+        """The machine's name; nothing for what could not be read."""
+        return machine_name(self.report.image.header.machine) if self.report.image else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All files of a check, in order; `stale` are exceptions that excuse nothing any more."""
+
+    files: tuple[Checked, ...]
+    stale: tuple[Known, ...]
+    asked: tuple[int, ...] | None = None
+
+    @property
+    def page_sizes(self) -> tuple[int, ...]:
+        """The page sizes of the check, ascending (bytes)."""
+        return tuple(sorted(self.asked or COMMON_PAGE_SIZES))
+
+    def count(self, outcome: Outcome) -> int:
+        """How many files came out so."""
+        return sum(file.outcome is outcome for file in self.files)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all fit, 1 when some do not, 2 when some could not be read."""
+        if self.count(Outcome.UNREADABLE):
+            return 2
+        return 1 if self.count(Outcome.MISFIT) else 0
+
+
+def sort_out(reports: Iterable[Report], known: tuple[Known, ...], asked: tuple[int, ...] | None) -> Results:
+    """Group the findings of every file, and set the known exceptions against them."""
+    used: set[Known] = set()
+    files: list[Checked] = []
+    for report in reports:
+        issues = tuple(_issues(report, known))
+        used.update(issue.excuse for issue in issues if issue.excuse)
+        files.append(Checked(report, issues))
+    return Results(tuple(files), tuple(one for one in known if one not in used), asked)
+
+
+def _issues(report: Report, known: tuple[Known, ...]) -> Iterator[Issue]:
+    groups: dict[tuple[str, Verdict, tuple[int, ...]], list[Finding]] = {}
+    for finding in report.judgement.findings:
+        groups.setdefault((finding.rule, finding.verdict, finding.segments), []).append(finding)
+    for same in sorted(groups.values(), key=lambda group: -group[0].verdict):
+        first = same[0]
+        failing = not first.verdict.loads
+        yield Issue(
+            first,
+            tuple(dict.fromkeys(finding.loader for finding in same)),
+            tuple(sorted({finding.page_size for finding in same})),
+            next((one for one in known if failing and one.matches(report.names, first)), None),
+        )
