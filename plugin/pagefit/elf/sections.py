@@ -153,6 +153,13 @@ class ElfFile:
             return None
         return address - segment.delta
 
+    def address_of(self, offset: int) -> int:
+        """The address of the byte at a file offset. Raises KeyError when no LOAD holds it."""
+        for segment in self.image.loads:
+            if segment.offset <= offset < segment.file_end:
+                return offset + segment.delta
+        raise KeyError(offset)
+
     def read(self, address: int, length: int) -> bytes | None:
         """`length` bytes at an address; None unless all of them come from the file."""
         segment = self.segment_at(address)

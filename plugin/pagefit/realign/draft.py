@@ -77,7 +77,8 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int) -> Draft:
     headers: list[tuple[int, bytes]] = []
     if len(segments) * header.phentsize > room:
         headers.append((phoff, bytes(room)))
-        phoff, segments = _rehouse(file, segments, placed, layout)
+        phoff, segments = _rehoused(file, segments, placed, layout) or _appended(file, segments, layout, page)
+        layout = dataclasses.replace(layout, size=max(layout.size, phoff + len(segments) * header.phentsize))
     elif len(segments) < header.phnum:
         segments = tables.with_table_at(segments, phoff, None, header.phentsize)
     shoff = layout.offset(header.shoff) if header.shoff else 0
@@ -91,9 +92,9 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int) -> Draft:
     return Draft(file, moves_of(placed), layout, image, sections, tuple(headers))
 
 
-def _rehouse(
+def _rehoused(
     file: ElfFile, segments: tuple[Segment, ...], placed: Sequence[Placed], layout: FileLayout
-) -> tuple[int, tuple[Segment, ...]]:
+) -> tuple[int, tuple[Segment, ...]] | None:
     """A new home for a program header table that has grown: the zeros in the file behind a read-only mapping."""
     size = len(segments) * file.header.phentsize
     first = placed[0].bias
@@ -115,4 +116,21 @@ def _rehouse(
             for s in segments
         ]
         return offset, tables.with_table_at(grown, offset, address, file.header.phentsize)
-    raise Refused("there is no room for one more program header", where=file.where)
+    return None
+
+
+def _appended(
+    file: ElfFile, segments: tuple[Segment, ...], layout: FileLayout, page: int
+) -> tuple[int, tuple[Segment, ...]]:
+    """The table at the end of the file, in a read-only LOAD of its own. Raises Refused for a program (see above)."""
+    if file.image.first(c.PT_INTERP):
+        raise Refused("there is no room for one more program header", where=file.where)
+    size = (len(segments) + 1) * file.header.phentsize
+    last = [segment for segment in segments if segment.type == c.PT_LOAD][-1]
+    offset = up(layout.size, 8)
+    address = up(last.vend, page) + offset % page
+    load = Segment(0, c.PT_LOAD, c.PF_R, offset, address, address, size, size, page)
+    at = segments.index(last) + 1
+    table = (*segments[:at], load, *segments[at:])
+    numbered = [dataclasses.replace(segment, index=index) for index, segment in enumerate(table)]
+    return offset, tables.with_table_at(numbered, offset, address, file.header.phentsize)

@@ -54,6 +54,11 @@ class Moves:
         index = bisect_right(self._starts, address) - 1
         return self.pieces[index].delta if index >= 0 and address < self.pieces[index].end else 0
 
+    def owns(self, address: int) -> bool:
+        """Whether `delta` has an answer for an address."""
+        index = bisect_right(self._starts, address) - 1
+        return index >= 0 and address <= self.pieces[index].end
+
     def inverse(self) -> Moves:
         """The moves that lead back: what must be found in the result, for it to be right."""
         return moves(Piece(piece.start + piece.delta, piece.end + piece.delta, -piece.delta) for piece in self.pieces)

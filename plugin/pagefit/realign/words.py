@@ -60,7 +60,7 @@ def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     """Values of symbols: they move with their *section*, for a value may lie on the edge of two pieces.
 
     TLS symbols are offsets and stay. `_end` and its like may be absolute (gold, old lld) or in `.tbss` (GNU ld),
-    which has no place in memory: those go by value, and so do symbols of a section that is divided.
+    which has no place in memory: those go by value, and so do symbols of a section that is divided or left behind.
     """
     word = file.header.bits // 8
     homes = [_delta(section, moves) for section in file.sections]
@@ -71,11 +71,11 @@ def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
             if symbol.section >= symbols.SHN_LORESERVE and symbol.section >= len(homes):
                 if symbol.section == symbols.SHN_ABS and symbols.name(file, table, symbol) in _EDGES:
                     yield Reference(symbol.at, word, None, symbol.value, table.name)
-            elif homes[symbol.section] is None:
-                yield Reference(symbol.at, word, None, symbol.value, table.name)
-            elif homes[symbol.section]:
-                # Through its section's first byte: a symbol may point behind the section's end.
-                yield Reference(symbol.at, word, None, file.sections[symbol.section].addr, table.name)
+            elif homes[symbol.section] != 0:
+                home = file.sections[symbol.section]
+                apart = homes[symbol.section] is None or not home.addr <= symbol.value <= home.end
+                target = symbol.value if apart and moves.owns(symbol.value) else home.addr
+                yield Reference(symbol.at, word, None, target, table.name)
 
 
 def probes(file: ElfFile) -> Iterator[Reference]:

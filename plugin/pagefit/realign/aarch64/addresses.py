@@ -1,0 +1,117 @@
+"""ADRP and ADR: the instructions that form addresses from the program counter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pagefit.errors import Refused
+from pagefit.realign.aarch64 import instructions as a64
+from pagefit.realign.aarch64.text import Code, Text
+from pagefit.realign.moves import UNIT, Moves, Piece
+from pagefit.realign.patches import Patch
+
+#: How far the user of an ADRP is looked for before its function's branches are followed (instructions).
+_NEAR: Final = 16
+_REMEDY: Final = "Link the file again for the larger page size."
+
+
+def addresses(code: Code, moves: Moves) -> Iterator[Patch]:
+    """The ADRPs and ADRs that lead to what moves. Raises Refused when one may be data, or can't be settled."""
+    for text in code.texts:
+        yield from _adrps(code, text, moves)
+        yield from _adrs(code, text, moves)
+
+
+def _adrps(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
+    owners: dict[int, Piece | None] = {}
+    words, start = text.words, text.section.addr
+    low, high = moves.pieces[0].start & -UNIT, max(piece.end for piece in moves.pieces)
+    for index in text.find(a64.ADRP_TOPS):
+        word, pc = words[index], start + 4 * index
+        # What a64.adr_target says, in place: this line runs once for each ADRP of a file.
+        page = (pc & -UNIT) + (((word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3) - ((word >> 23 & 1) << 21) << 12)
+        if not low <= page <= high:
+            continue  # no address of this file: data, or a weak symbol that is not there
+        if page in owners:
+            owner = owners[page]
+        else:
+            owner = owners[page] = moves.page_owner(page)
+        if owner is None:
+            owner = _in_gap(code, text, pc, page, moves)
+        if owner is None or not owner.delta or not _is_code(code, text, index, "ADRP"):
+            continue
+        new = a64.with_adr_target(word, pc, page + owner.delta)
+        if new is None:
+            raise Refused(f"the ADRP at {pc:#x} cannot reach {page + owner.delta:#x}", where=code.file.where)
+        yield Patch(text.offset(pc), _bytes(word), _bytes(new), "ADRP", max(page, owner.start))
+
+
+def _in_gap(code: Code, text: Text, pc: int, page: int, moves: Moves) -> Piece | None:
+    """Whose end an ADRP means that leads to a page where nothing is: `_end` may lie on a page boundary."""
+    ends = [piece for piece in moves.pieces if piece.end == page]
+    used = code.function(text, pc).low_bits(pc)
+    if not used and (code.marked(text, pc) is False or not code.plausible(text, pc)):
+        return None  # data
+    if ends and used == {0}:
+        return ends[0]
+    raise Refused(f"the ADRP at {pc:#x} leads to {page:#x}, where nothing is", where=code.file.where, remedy=_REMEDY)
+
+
+def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
+    for index in text.find(a64.ADR_TOPS):
+        word, pc = text.words[index], text.pc(index)
+        target = a64.adr_target(word, pc)
+        owner = moves.piece(target) or next((piece for piece in moves.moved if piece.end == target), None)
+        if owner is None or not owner.delta or not _is_code(code, text, index, "ADR"):
+            continue
+        moved = target + owner.delta
+        new = a64.with_adr_target(word, pc, moved)
+        if new is not None:
+            yield Patch(text.offset(pc), _bytes(word), _bytes(new), "ADR", target)
+            continue
+        # Linkers relax ADRP + ADD to NOP + ADR; out of ADR's reach, the pair is made again.
+        if index == 0 or text.words[index - 1] != a64.NOP or pc in code.branch_targets(text):
+            raise Refused(f"the ADR at {pc:#x} cannot reach {moved:#x}", where=code.file.where, remedy=_REMEDY)
+        register = word & 31
+        page = a64.with_adr_target(a64.adrp(register), pc - 4, moved & -UNIT)
+        if page is None or register == a64.ZERO:
+            raise Refused(f"the ADR at {pc:#x} cannot reach {moved:#x}", where=code.file.where, remedy=_REMEDY)
+        pair = _bytes(page) + _bytes(a64.add_immediate(register, moved & UNIT - 1))
+        target = max(target & -UNIT, owner.start)
+        yield Patch(text.offset(pc - 4), _bytes(a64.NOP) + _bytes(word), pair, "ADR to ADRP+ADD", target)
+
+
+def _is_code(code: Code, text: Text, index: int, name: str) -> bool:
+    """Whether a word that looks like ADRP or ADR to moving data is an instruction. Raises Refused in doubt."""
+    pc = text.pc(index)
+    marked = code.marked(text, pc)
+    if marked is not None:
+        return marked
+    if _used_near(text, index) or code.function(text, pc).low_bits(pc):
+        return True
+    if not code.plausible(text, pc):
+        return False
+    if code.frame(pc) is not None:
+        return True
+    raise Refused(
+        f"the word at {pc:#x} may be {name} or data",
+        where=code.file.where,
+        remedy="Keep the mapping symbols ($x, $d), or link the file again for the larger page size.",
+    )
+
+
+def _used_near(text: Text, index: int) -> bool:
+    words = text.words
+    register = words[index] & 31
+    for at in range(index + 1, min(index + 1 + _NEAR, len(words))):
+        word = words[at]
+        if word >> 5 & 31 == register and (word & 0xFFC00000 == 0x91000000 or word & 0x3B000000 == 0x39000000):
+            return True
+        if not a64.falls_through(word) or not a64.allocated(word):
+            return False
+    return False
+
+
+def _bytes(word: int) -> bytes:
+    return word.to_bytes(4, "little")

@@ -1,0 +1,172 @@
+"""The A64 instructions that form or use addresses: what their 32 bits say (Arm ARM, C4 and C6).
+
+Instructions are little-endian in both byte orders. Nothing here knows of files; addresses are plain numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NOP: Final = 0xD503201F
+ZERO: Final = 31  # register 31: the zero register or the stack pointer
+
+#: Most significant bytes, for searching every fourth byte of a section.
+ADRP_TOPS: Final = b"\x90\xb0\xd0\xf0"
+ADR_TOPS: Final = b"\x10\x30\x50\x70"
+LITERAL_TOPS: Final = b"\x18\x58\x98\xd8\x1c\x5c\x9c"
+BRANCH_TOPS: Final = bytes([*range(0x14, 0x18), *range(0x34, 0x38), 0x54, *range(0xB4, 0xB8)])
+
+_CALLER_SAVED: Final = frozenset({*range(19), 30})
+
+
+def signed(value: int, bits: int) -> int:
+    """Sign-extend the low `bits` of a value."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def is_adrp(word: int) -> bool:
+    """ADRP Xd, page."""
+    return word & 0x9F000000 == 0x90000000
+
+
+def is_adr(word: int) -> bool:
+    """ADR Xd, address."""
+    return word & 0x9F000000 == 0x10000000
+
+
+def adr_target(word: int, pc: int) -> int:
+    """The address that an ADR or ADRP at `pc` forms (ADRP: of a 4 KiB page)."""
+    immediate = signed((word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3, 21)
+    return (pc & ~0xFFF) + (immediate << 12) if word >> 31 else pc + immediate
+
+
+def with_adr_target(word: int, pc: int, target: int) -> int | None:
+    """The same ADR or ADRP leading to another target; None when that is out of its reach."""
+    distance = (target - (pc & ~0xFFF)) >> 12 if word >> 31 else target - pc
+    if not -(1 << 20) <= distance < 1 << 20:
+        return None
+    return word & 0x9F00001F | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5
+
+
+def is_add_immediate(word: int) -> bool:
+    """ADD Xd, Xn, #imm12, 64 bits, unshifted: what `:lo12:` uses."""
+    return word & 0xFFC00000 == 0x91000000
+
+
+def add_immediate(register: int, immediate: int) -> int:
+    """ADD Xregister, Xregister, #immediate."""
+    return 0x91000000 | immediate << 10 | register << 5 | register
+
+
+def adrp(register: int) -> int:
+    """ADRP Xregister, without its immediate."""
+    return 0x90000000 | register
+
+
+def immediate_offset(word: int) -> int | None:
+    """The offset of a load or store with a base register and an unsigned scaled offset (bytes); None for others."""
+    if word & 0x3B000000 != 0x39000000:
+        return None
+    size = word >> 30
+    if word & 0x04800000 == 0x04800000:  # 128-bit SIMD
+        size = 4
+    return (word >> 10 & 0xFFF) << size
+
+
+def base(word: int) -> int:
+    """Rn: the base register, or first operand."""
+    return word >> 5 & 31
+
+
+def is_literal_load(word: int) -> bool:
+    """LDR, LDRSW or PRFM with a PC-relative address."""
+    return word & 0x3B000000 == 0x18000000
+
+
+def literal_target(word: int, pc: int) -> int:
+    """The address that a literal load reads."""
+    return pc + (signed(word >> 5, 19) << 2)
+
+
+def literal_size(word: int) -> int:
+    """How many bytes a literal load into a general register reads (4: LDR W, LDRSW; 8: LDR X); 0 for the others."""
+    return {0x18: 4, 0x98: 4, 0x58: 8}.get(word >> 24, 0)
+
+
+def is_ldrsw_indexed(word: int) -> bool:
+    """LDRSW Xt, [Xn, Rm, extend #2]: reads a table of 32-bit words."""
+    return word & 0xFFE01C00 == 0xB8A01800
+
+
+def add_registers(word: int) -> tuple[int, int] | None:
+    """(Rn, Rm) of ADD Xd, Xn, Xm, unshifted or extended by SXTW/SXTX #0; None for others."""
+    if word & 0xFFE0FC00 == 0x8B000000 or word & 0xFFE0DC00 == 0x8B20C000:
+        return base(word), word >> 16 & 31
+    return None
+
+
+def branch_target(word: int, pc: int) -> int | None:
+    """Where a direct branch other than a call leads; None for everything else."""
+    if word & 0xFC000000 == 0x14000000:
+        return pc + (signed(word, 26) << 2)
+    if word & 0xFF000000 == 0x54000000 or word & 0x7E000000 == 0x34000000:
+        return pc + (signed(word >> 5, 19) << 2)
+    if word & 0x7E000000 == 0x36000000:
+        return pc + (signed(word >> 5, 14) << 2)
+    return None
+
+
+def is_call(word: int) -> bool:
+    """BL or BLR (with or without pointer authentication)."""
+    return word & 0xFC000000 == 0x94000000 or word & 0xFEFFF800 in (0xD63F0000, 0xD63F0800)
+
+
+def falls_through(word: int) -> bool:
+    """Whether control can reach the next instruction: not behind B, BR, RET, ERET, UDF."""
+    if word & 0xFC000000 == 0x14000000 or word >> 16 == 0:
+        return False
+    return not (word & 0xFE000000 == 0xD6000000 and not is_call(word))
+
+
+def allocated(word: int) -> bool:
+    """Whether the word can be an instruction at all, by the top level of the encoding (Arm ARM C4.1)."""
+    group = word >> 25 & 15
+    return not (group in (1, 3) or (group == 0 and word >> 31 == 0))
+
+
+def writes(word: int, register: int) -> bool:
+    """Whether an instruction may write a general register; true when in doubt. Calls write what callers save."""
+    group = word >> 25 & 15
+    if group in (8, 9):  # data processing, immediate: Rd 31 of the flag-setting ones is the zero register
+        return word & 31 == register
+    if group in (10, 11):  # branches, exceptions, system
+        if is_call(word):
+            return register in _CALLER_SAVED
+        if word & 0xFFC00000 == 0xD5000000:  # MRS, SYSL read into Rt
+            return bool(word & 0x00200000) and word & 31 == register
+        return word & 0xFF000000 == 0xD4000000 and register in _CALLER_SAVED  # SVC
+    if group in (5, 13):  # data processing, registers
+        return word & 31 == register and word & 0x1FE00000 != 0x1A400000  # CCMP, CCMN have no Rd
+    if group in (4, 6, 12, 14):
+        return _memory_writes(word, register)
+    # SIMD and floating point: only moves and conversions to general registers (bits 28..24 = 11110, or UMOV, SMOV).
+    return word & 31 == register and (word & 0x5F200000 == 0x1E200000 or word & 0xBFE08400 == 0x0E000400 or group == 2)
+
+
+def _memory_writes(word: int, register: int) -> bool:
+    vector = bool(word & 0x04000000)
+    if word & 0x3B000000 == 0x18000000:  # literal
+        return not vector and word & 31 == register and word >> 30 != 3
+    if word & 0x3A000000 == 0x28000000:  # pairs
+        written = base(word) == register and bool(word & 0x00800000)
+        loads = bool(word & 0x00400000) and not vector
+        return written or (loads and register in (word & 31, word >> 10 & 31))
+    if word & 0x3B000000 == 0x39000000:  # unsigned offset
+        return not vector and word & 0x00C00000 != 0 and word & 31 == register
+    if word & 0x3B200C00 == 0x38200800:  # register offset
+        return not vector and word & 0x00C00000 != 0 and word & 31 == register
+    if word & 0x3B200000 == 0x38000000:  # unscaled, pre- and post-indexed, unprivileged
+        written = base(word) == register and bool(word & 0x00000400)
+        return written or (not vector and word & 0x00C00000 != 0 and word & 31 == register)
+    return register in (word & 31, base(word), word >> 10 & 31, word >> 16 & 31)  # exclusives, atomics, vectors

@@ -1,0 +1,166 @@
+"""Relative lookup tables: 32-bit distances in read-only data that only the code which reads them explains.
+
+LLVM makes them of `switch` statements that return addresses: LDRSW Xt, [Xn, Xm, LSL #2], ADD Xd, Xn, Xt, with Xn the
+table. Their length is proved by the comparison that guards the index, or by the symbol's size; every entry is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pagefit.elf import symbols
+from pagefit.elf.sections import ElfFile
+from pagefit.errors import Refused
+from pagefit.realign.aarch64 import instructions as a64
+from pagefit.realign.aarch64.flow import Function
+from pagefit.realign.aarch64.text import Code, Text
+from pagefit.realign.arch import RelativeTable
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Patch
+
+_KIND = "relative table"
+_UNSIGNED_ABOVE = {8: 1, 9: 1, 2: 0, 3: 0}  # HI, LS: imm + 1 entries; HS, LO: imm
+_BELOW = frozenset({9, 3})  # LS, LO hold on the taken branch; HI, HS on the other
+
+
+def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:
+    """Every relative table with an entry that moves, and its patches.
+
+    Raises Refused when a table's length is not proved, or an entry leads nowhere.
+    """
+    for text in code.texts:
+        for index in text.find(b"\xb8\xb9"):
+            word = text.words[index]
+            if a64.is_ldrsw_indexed(word) or word & 0xFFC00000 == 0xB9800000:
+                yield from _read(code, text, index, moves)
+
+
+def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:
+    word, pc = text.words[index], text.pc(index)
+    base, loaded = a64.base(word), word & 31
+    if not _added(text, index, base, loaded):
+        return
+    function = code.function(text, pc)
+    starts = function.constants(pc, base)
+    if starts is None:
+        raise _unproved(code.file, pc, None)
+    indexed = a64.is_ldrsw_indexed(word)
+    for start in sorted(starts):
+        if not indexed:
+            first, count, guard = start + (a64.immediate_offset(word) or 0), 1, pc
+            if not any(moves.shift(target) for target in _targets(code.file, moves, start, first, 1)):
+                continue
+        else:
+            first = start
+            if not any(moves.shift(target) for target in _targets(code.file, moves, start, start, 1 << 16)):
+                continue
+            bound = _bound(function, pc, word >> 16 & 31)
+            count, guard = bound or (_symbol_size(code.file, start) // 4, 0)
+            if not count:
+                raise _unproved(code.file, pc, start)
+        patches = list(_entries(code.file, moves, start, first, count))
+        if patches:
+            yield RelativeTable(start, count, pc, guard), patches
+
+
+def _added(text: Text, index: int, base: int, loaded: int) -> bool:
+    """Whether the loaded distance is added to the base, and the sum is not branched to (a jump table leads to code)."""
+    for at in range(index + 1, min(index + 12, len(text.words))):
+        word = text.words[at]
+        operands = a64.add_registers(word)
+        if operands is not None and set(operands) == {base, loaded}:
+            following = text.words[at + 1 : at + 4]
+            return not any(w & 0xFE1F0000 == 0xD61F0000 and a64.base(w) == word & 31 for w in following)
+        if a64.writes(word, loaded) or a64.writes(word, base):
+            return False
+    return False
+
+
+def _targets(file: ElfFile, moves: Moves, start: int, first: int, limit: int) -> Iterator[int]:
+    """What the words from `first` on lead to, as long as they lead anywhere: at least as many as the table has."""
+    for number in range(limit):
+        raw = file.read(first + 4 * number, 4)
+        if raw is None:
+            return
+        target = start + int.from_bytes(raw, file.header.byteorder, signed=True)
+        if moves.piece(target) is None:
+            return
+        yield target
+
+
+def _entries(file: ElfFile, moves: Moves, start: int, first: int, count: int) -> Iterator[Patch]:
+    for number in range(count):
+        place = first + 4 * number
+        raw, offset = file.read(place, 4), file.offset_of(place)
+        value = int.from_bytes(raw or b"", file.header.byteorder, signed=True)
+        if raw is None or offset is None or moves.piece(start + value) is None:
+            raise Refused(f"entry {number} of the relative table at {start:#x} leads nowhere", where=file.where)
+        delta = moves.shift(start + value) - moves.shift(start)
+        if delta:
+            new = (value + delta).to_bytes(4, file.header.byteorder, signed=True)
+            yield Patch(offset, raw, new, _KIND, start + value)
+
+
+def _bound(function: Function, pc: int, register: int) -> tuple[int, int] | None:
+    """(entries, address of the comparison) when every path to `pc` passes a guard of the index; else None."""
+    here, follow, condition = pc, register, None
+    for _ in range(256):
+        sources = function.before(here)
+        if len(sources) != 1:
+            return None
+        source, taken = sources[0], sources[0] != here - 4
+        here, word = source, function.word(source)
+        if word & 0xFF000010 == 0x54000000:
+            condition = (word & 15, taken)
+        elif word & 0x7F80001F == 0x7100001F and a64.base(word) == follow and condition:  # CMP, immediate
+            code, holds = condition
+            if code in _UNSIGNED_ABOVE and holds == (code in _BELOW) and not word >> 22 & 1:
+                return (word >> 10 & 0xFFF) + _UNSIGNED_ABOVE[code], here
+            condition = None
+        elif word & 0x7F20001F == 0x6B00001F or word & 0x7F80001F == 0x7100001F or word & 0x3FE00C10 == 0x3A400800:
+            condition = None  # another comparison set the flags
+        if a64.writes(word, follow):
+            if (mask := _mask(word)) is not None:
+                return mask + 1, here
+            source_register = _copied(word)
+            if source_register is None:
+                return None
+            follow = source_register
+    return None
+
+
+def _copied(word: int) -> int | None:
+    """The register that MOV, SXTW or UXTW copies."""
+    if word & 0x7FE0FFE0 == 0x2A0003E0:
+        return word >> 16 & 31
+    if word & 0xFFFFFC00 in (0x93407C00, 0xD3407C00):
+        return a64.base(word)
+    return None
+
+
+def _mask(word: int) -> int | None:
+    """The mask of AND Rd, Rn, #mask when it keeps low bits only, or of a bit field extraction (UBFX)."""
+    if word & 0x7F800000 == 0x12000000 and word >> 16 & 63 == 0:
+        ones = (word >> 10 & 63) + 1
+        return (1 << ones) - 1 if ones < 32 else None
+    if word & 0x7F800000 == 0x53000000:
+        low, high = word >> 16 & 63, word >> 10 & 63
+        return (1 << high - low + 1) - 1 if high >= low and high - low < 16 else None
+    return None
+
+
+def _symbol_size(file: ElfFile, address: int) -> int:
+    for table in symbols.tables(file):
+        for symbol in symbols.symbols(file, table):
+            if symbol.value == address and symbol.type == symbols.STT_OBJECT and symbol.section:
+                return symbol.size
+    return 0
+
+
+def _unproved(file: ElfFile, pc: int, table: int | None) -> Refused:
+    which = "a table" if table is None else f"the relative table at {table:#x}"
+    return Refused(
+        f"the code at {pc:#x} reads {which} whose length is not proved",
+        where=file.where,
+        remedy="Link the file again for the larger page size, or compile it with -fno-jump-tables.",
+    )

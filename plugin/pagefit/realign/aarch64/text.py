@@ -1,0 +1,124 @@
+"""The code of a file: fast search for instructions, and what tells code from data in between."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from pagefit.elf import eh_frame, symbols
+from pagefit.elf.sections import ElfFile, Section
+from pagefit.realign.aarch64 import instructions as a64
+from pagefit.realign.aarch64.flow import Function
+
+#: A function without unwind table: at most this many bytes around a place are looked at.
+_AROUND: Final = 4096
+
+
+@dataclass(frozen=True)
+class Text:
+    """One executable section: its words, and the most significant byte of each."""
+
+    file: ElfFile
+    section: Section
+    words: Sequence[int]
+    tops: bytes
+
+    def find(self, tops: bytes) -> Iterator[int]:
+        """The indexes of words whose most significant byte is one of `tops`; the search runs in C."""
+        for match in re.finditer(b"[" + re.escape(tops) + b"]", self.tops):
+            yield match.start()
+
+    def pc(self, index: int) -> int:
+        """The address of a word."""
+        return self.section.addr + 4 * index
+
+    def offset(self, pc: int) -> int:
+        """The file offset of the word at an address."""
+        return self.section.offset + pc - self.section.addr
+
+
+class Code:
+    """All executable sections of a file, its functions, and its mapping symbols."""
+
+    def __init__(self, file: ElfFile) -> None:
+        self.file = file
+        self._targets: dict[int, frozenset[int]] = {}
+
+    @cached_property
+    def texts(self) -> list[Text]:
+        """The executable sections."""
+        found = []
+        for section in self.file.executable:
+            data = self.file.data[section.offset : section.offset + section.size // 4 * 4]
+            found.append(Text(self.file, section, memoryview(data).cast("I"), data[3::4]))
+        return found
+
+    @cached_property
+    def _frames(self) -> list[tuple[int, int]]:
+        return sorted({(frame.start, frame.end) for frame in eh_frame.frames(self.file) if frame.start < frame.end})
+
+    @cached_property
+    def _frame_starts(self) -> list[int]:
+        return [start for start, _ in self._frames]
+
+    def frame(self, pc: int) -> tuple[int, int] | None:
+        """The function around an address, by the unwind tables."""
+        index = bisect_right(self._frame_starts, pc) - 1
+        return self._frames[index] if index >= 0 and pc < self._frames[index][1] else None
+
+    def function(self, text: Text, pc: int) -> Function:
+        """The function around an address; where no unwind table tells, the code near it."""
+        frame = self.frame(pc)
+        if frame is None:
+            after = bisect_right(self._frame_starts, pc)
+            low = self._frames[after - 1][1] if after else text.section.addr
+            high = self._frames[after][0] if after < len(self._frames) else text.section.end
+            frame = max(low, pc - _AROUND), min(high, pc + _AROUND)
+        start = max(frame[0], text.section.addr)
+        first = (start - text.section.addr) // 4
+        last = min((frame[1] - text.section.addr) // 4, len(text.words))
+        return Function(text.words[first:last], start, start + 4 * (last - first))
+
+    @cached_property
+    def _marks(self) -> tuple[list[int], list[bool]]:
+        """Mapping symbols (ELF for the Arm 64-bit Architecture, 5.5.5): addresses, and whether code starts there."""
+        marks: dict[int, bool] = {}
+        for table in symbols.tables(self.file):
+            strings = self.file.contents(self.file.sections[table.link])
+            for symbol in symbols.symbols(self.file, table):
+                if symbol.type == symbols.STT_NOTYPE and strings[symbol.name : symbol.name + 1] == b"$":
+                    letter = strings[symbol.name + 1 : symbol.name + 2]
+                    if letter in (b"x", b"d"):
+                        marks[symbol.value] = letter == b"x"
+        ordered = sorted(marks)
+        return ordered, [marks[address] for address in ordered]
+
+    def marked(self, text: Text, pc: int) -> bool | None:
+        """What mapping symbols say: True for code, False for data, None when the file has none there."""
+        addresses, kinds = self._marks
+        index = bisect_right(addresses, pc) - 1
+        if index < 0 or addresses[index] < text.section.addr:
+            return None
+        return kinds[index]
+
+    def branch_targets(self, text: Text) -> frozenset[int]:
+        """Where the direct branches and calls of a section lead."""
+        if text.section.index not in self._targets:
+            found = {a64.branch_target(text.words[i], text.pc(i)) for i in text.find(a64.BRANCH_TOPS)}
+            found |= {text.pc(i) + (a64.signed(text.words[i], 26) << 2) for i in text.find(b"\x94\x95\x96\x97")}
+            self._targets[text.section.index] = frozenset(target for target in found if target is not None)
+        return self._targets[text.section.index]
+
+    def plausible(self, text: Text, pc: int) -> bool:
+        """Whether what follows an address can be run: control leaves before a word that is no instruction."""
+        index = (pc - text.section.addr) // 4
+        for word in text.words[index:]:
+            if not a64.allocated(word):
+                return False
+            if not a64.falls_through(word) or a64.is_call(word):
+                return word >> 16 != 0
+        return False
