@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pagefit.errors import InputError
 from pagefit.links.recipe import Recipe
+
+# A record never changes once it is in place.
+_load = lru_cache(maxsize=None)(Recipe.load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Journal:
         """Every recorded link, in the order of the links. Raises InputError for a damaged record."""
         links = self.folder / "links"
         folders = sorted(links.iterdir()) if links.is_dir() else []
-        return [Recipe.load(folder) for folder in folders if not folder.name.startswith(".")]
+        return [_load(folder) for folder in folders if not folder.name.startswith(".")]
 
     def pinned(self, sha256: str) -> Path:
         """Where the content with this digest is kept."""

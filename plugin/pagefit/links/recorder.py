@@ -11,14 +11,17 @@ import platform
 import py_compile
 import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from pagefit.errors import Refused
 from pagefit.links import drivers
 from pagefit.links.journal import Journal
+from pagefit.links.recipe import Recipe
 
 LINKERS: Final = ("ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
 
@@ -83,6 +86,33 @@ def record(folder: Path) -> Iterator[Journal]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def capture(command: Sequence[str], directory: Path, folder: Path) -> Recipe:
+    """Record into `folder` the link that has made a file, from the compiler driver's command for it.
+
+    For build folders that are still there, such as Meson's: nothing is linked, and nothing in the folder changes.
+    Raises Refused when the command leads to no link, or its output is not there.
+    """
+    with record(folder) as journal:
+        before = {recipe.name for recipe in journal.recipes()}
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env={**os.environ, "PAGEFIT_CAPTURE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    captured = [recipe for recipe in journal.recipes() if recipe.name not in before]
+    if done.returncode or not captured:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise Refused(
+            f"its link command cannot be recorded: {reason or 'no linker that pagefit knows was started'}",
+            where=shlex.join(command)[:200],
+            remedy="Build it first, with gcc or clang and without -B or --ld-path.",
+        )
+    return captured[-1]
 
 
 def _prepare(folder: Path) -> dict[str, str]:

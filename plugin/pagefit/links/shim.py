@@ -7,6 +7,7 @@ newer, and nothing that takes long to import.
 Expects    argv: JOURNAL STAND-IN LINKER-ARGUMENTS...
            JOURNAL   the folder that receives the record
            STAND-IN  the trampoline's own path; its base name is the linker asked for (`ld`, `ld.lld`, ...)
+           environment: PAGEFIT_CAPTURE, if set, records the link that has made the output and links nothing
 Returns    the real linker's exit status, standard output and standard error, always.
 Leaves     JOURNAL/links/ID/link.json   one folder a link, renamed into place when it is complete
            JOURNAL/pins/SHA256          the inputs, and the output, by content
@@ -80,6 +81,9 @@ def main(argv: list[str]) -> int:
         link = None
     if link is None:
         become(real, arguments, environment)
+    if os.environ.get("PAGEFIT_CAPTURE"):
+        commit(journal, link)
+        return 0
     try:
         child = spawn([real, *arguments, *link.extra], environment)
     except OSError as error:  # one argument more can be one too many
