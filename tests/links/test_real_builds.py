@@ -31,7 +31,7 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
 def build_wheel(project: Path) -> tuple[dict[str, Path], Journal]:
     """Record the build of a wheel; its shared objects by name, and the journal."""
     tools = Path(sys.executable).parent  # meson and ninja
-    build = f"PATH='{tools}':$PATH '{sys.executable}' -m build --wheel --no-isolation --skip-dependency-check --outdir out ."
+    build = f"PATH='{tools}':$PATH '{sys.executable}' -m build -wnx -o out ."
     journal = recorded(build, project, project.parent / "journal")
     (wheel,) = (project / "out").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -29,9 +29,16 @@ def after(source: Path, change: str, link: str = "gcc -g -shared -fPIC half.c us
     return source / "lib.so", target
 
 
-@pytest.mark.parametrize("linker", LINKERS)
-@pytest.mark.parametrize("before", ["", "-Wl,-rpath,/build/lib:/other -Wl,--enable-new-dtags", "-Wl,-rpath=/a,-R,/b"])
-@pytest.mark.parametrize("rpath", ["$ORIGIN/../pkg.libs", ""])
+RPATHS = ["", "-Wl,-rpath,/build/lib:/other -Wl,--enable-new-dtags", "-Wl,-rpath=/a,-R,/b"]
+
+
+@pytest.mark.parametrize(
+    ("linker", "before", "rpath"),
+    [
+        *((linker, before, "$ORIGIN/../pkg.libs") for linker in LINKERS for before in RPATHS),
+        *((linker, RPATHS[1], "") for linker in LINKERS),
+    ],
+)
 def test_a_runpath_that_patchelf_has_set_is_linked_in(source: Path, linker: str, before: str, rpath: str) -> None:
     link = f"gcc -fuse-ld={linker} -shared -fPIC {before} half.c user.c -o lib.so"
     shipped, relinked = after(source, f"patchelf --set-rpath '{rpath}' lib.so", link)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pagefit.errors import Refused
+from pagefit.errors import InputError, Refused
 from pagefit.links import edit
 from pagefit.links.facts import Facts, all_sections, read_facts
 from pagefit.links.inputs import digest_of
@@ -47,18 +47,22 @@ def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Rel
 
     `target` may be `shipped`. RUNPATH, RPATH and strip state are those of `shipped`. Nothing is written unless the
     recorded link, replayed unchanged, gives the recorded file, and the new file has the dynamic interface and the
-    sections of `shipped`. Raises Unrecorded when no recorded link made the file, Refused for every other reason.
+    sections of `shipped`. Raises Unrecorded when no recorded link made the file, Refused when that is not so, and
+    InputError when a file cannot be read or written.
     """
-    recipe, recorded, now = find(shipped, journal)
-    with _locked(journal), tempfile.TemporaryDirectory(prefix="pagefit-") as temporary:
-        replay = Replay(recipe, Path(temporary))
-        with _inputs_in_place(recipe, journal):
-            proof = replay.prove(journal)
-            changed = _reproducing(recipe, recorded, now)
-            result = replay.run(edit.with_page_size(changed, page_size))
-        _check(read_facts(result), now, shipped)
-        result.chmod(shipped.stat().st_mode & 0o7777)
-        _move(result, target)
+    try:
+        recipe, recorded, now = find(shipped, journal)
+        with _locked(journal), tempfile.TemporaryDirectory(prefix="pagefit-") as temporary:
+            replay = Replay(recipe, Path(temporary))
+            with _inputs_in_place(recipe, journal):
+                proof = replay.prove(journal)
+                changed = _reproducing(recipe, recorded, now)
+                result = replay.run(edit.with_page_size(changed, page_size))
+            _check(read_facts(result), now, shipped)
+            result.chmod(shipped.stat().st_mode & 0o7777)
+            _move(result, target)
+    except OSError as error:
+        raise InputError(f"relinking it failed: {error}", where=str(shipped)) from error
     return Relinked(recipe, proof, page_size)
 
 
