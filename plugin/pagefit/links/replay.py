@@ -41,6 +41,11 @@ class Relinked:
         """One clause for a report."""
         return f"relinked by {self.recipe.linker.name} from its recorded link, proved {self.proof}"
 
+    @property
+    def provenance(self) -> dict[str, object]:
+        """What a manifest should say of the file: plain values for JSON."""
+        return {"method": "relink", "linker": self.recipe.linker.name, "proof": self.proof, "page_size": self.page_size}
+
 
 def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Relinked:
     """Write to `target` what `shipped` would be had it been linked for pages of `page_size` bytes.

@@ -1,0 +1,121 @@
+"""What became of one ELF file, and of the container it came in. Plain values, for reports and exit codes."""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pagefit.elf.headers import Image
+    from pagefit.loaders.verdict import Judgement
+
+Engine = Literal["auto", "relink", "realign"]
+Layout = Literal["dense", "padded"]
+
+
+class Mended(Protocol):
+    """What an engine says of a file it wrote: a clause for people, and plain values for a manifest."""
+
+    @property
+    def summary(self) -> str: ...  # noqa: D102
+    @property
+    def provenance(self) -> Mapping[str, object]: ...  # noqa: D102
+
+
+#: Writes the second path from the first, linked again for a page size in bytes, or raises Refused.
+Relinker = Callable[[Path, Path, int], Mended]
+
+
+class Action(enum.Enum):
+    """What was done with a file."""
+
+    LEFT = "fits"
+    MENDED = "mended"
+    REFUSED = "not mended"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for.
+
+    `page_size` in bytes. With `everywhere`, also files of machines whose kernels never have that page size are mended;
+    without, they are "not applicable" and left as they are. With `exactly`, Guile's object files get just this
+    alignment, also those that fit with a larger one. `exclude` holds globs over paths inside the container; `relink`
+    replays recorded links.
+    """
+
+    page_size: int = 65536
+    everywhere: bool = False
+    exactly: bool = False
+    engine: Engine = "auto"
+    layout: Layout = "dense"
+    drop_debug: bool = False
+    exclude: tuple[str, ...] = ()
+    relink: Relinker | None = None
+
+    @property
+    def page_sizes(self) -> tuple[int, ...]:
+        """The page sizes a result must load at (bytes): the one asked for and every common smaller one."""
+        from pagefit.loaders.verdict import COMMON_PAGE_SIZES
+
+        return (*(size for size in COMMON_PAGE_SIZES if size < self.page_size), self.page_size)
+
+    def excludes(self, path: str) -> bool:
+        """Whether the user wants the file at this path inside the container left alone."""
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one ELF file. `detail` says how it was mended, or why not; `engine` is empty unless mended."""
+
+    path: str
+    action: Action
+    before: Image
+    judged_before: Judgement
+    after: Image | None = None
+    judged_after: Judgement | None = None
+    engine: str = ""
+    detail: str = ""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def refused(self, reason: str) -> Outcome:
+        """The same file, not mended for this reason."""
+        return replace(self, action=Action.REFUSED, detail=reason)
+
+    @property
+    def size_change(self) -> int:
+        """How many bytes the file grew."""
+        return self.after.size - self.before.size if self.after else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a wheel, archive, folder or single file aligned for `page_size`. Sizes in bytes.
+
+    `compressed` maps a path to its size in bytes inside the container, before and after; empty where nothing is
+    compressed. `notes` are sentences for the user, such as a signature that had to go.
+    """
+
+    container: Path
+    page_size: int
+    outcomes: tuple[Outcome, ...]
+    size_before: int
+    size_after: int
+    compressed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> tuple[Outcome, ...]:
+        """The files that do not fit and could not be mended."""
+        return tuple(outcome for outcome in self.outcomes if outcome.action is Action.REFUSED)
+
+    @property
+    def mended(self) -> tuple[Outcome, ...]:
+        """The files that were rewritten."""
+        return tuple(outcome for outcome in self.outcomes if outcome.action is Action.MENDED)

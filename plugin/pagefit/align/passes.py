@@ -1,0 +1,100 @@
+"""The passes over one ELF file: judge, leave or mend, judge again.
+
+An engine is trusted only as far as the judge agrees with its result; a result that is not better is thrown away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagefit.align.outcome import Action, Outcome, Relinker, Request
+from pagefit.containers.member import Member, open_file
+from pagefit.elf.headers import Image, read_image
+from pagefit.errors import Refused
+from pagefit.loaders.judge import judge
+from pagefit.loaders.verdict import Verdict, format_page_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagefit.loaders.verdict import Judgement
+
+
+def assess(member: Member, name: str, request: Request) -> Outcome:
+    """Judge one file by its first bytes: most files of most wheels fit, and those must cost nothing.
+
+    `name` is its path inside the container. The outcome is LEFT, EXCLUDED or, for a file that needs mending, REFUSED
+    without a reason yet. Raises InputError when `member` is not a readable ELF file.
+    """
+    image = read_image(member.read_at, member.size, where=member.path)
+    judged = judge(image, member.read_at, page_sizes=request.page_sizes if request.everywhere else None)
+    if all(judged.at(size).loads for size in request.page_sizes) and not _to_be_shrunk(image, member, request):
+        return Outcome(name, Action.LEFT, image, judged)
+    # The user's word comes before any engine: an excluded file is reported, never touched.
+    if request.excludes(name):
+        return Outcome(name, Action.EXCLUDED, image, judged)
+    return Outcome(name, Action.REFUSED, image, judged)
+
+
+def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Outcome:
+    """Bring the file `source`, which `assess` found wanting, to `target` so that it loads at every page size asked for.
+
+    `target` is left behind only when the outcome is MENDED; `source` is never touched.
+    """
+    reasons = []
+    for engine, write in _attempts(source, request):
+        try:
+            mended = write(source, target, request.page_size)
+            after, judged = _proven(assessed, target, request)
+        except Refused as refusal:
+            target.unlink(missing_ok=True)
+            reasons.append(f"{engine}: {refusal}")
+            continue
+        return replace(
+            assessed,
+            action=Action.MENDED,
+            after=after,
+            judged_after=judged,
+            engine=engine,
+            detail=mended.summary,
+            provenance=mended.provenance,
+        )
+    return assessed.refused("; ".join(reasons))
+
+
+def _to_be_shrunk(image: Image, member: Member, request: Request) -> bool:
+    """Whether the user wants exactly this alignment of one of Guile's object files, which has another."""
+    from pagefit import guile
+
+    wants = request.exactly and any(load.align != request.page_size for load in image.loads)
+    return wants and guile.is_guile(image, member.read_at)
+
+
+def _attempts(source: Path, request: Request) -> Iterator[tuple[str, Relinker]]:
+    """The ways to mend this file, best first: its recorded link is exact, everything else has to be proven."""
+    from pagefit import guile, realign
+
+    file = open_file(source)
+    if guile.is_guile(read_image(file.read_at, file.size), file.read_at):
+        yield "guile", guile.realign
+        return
+    if request.engine != "realign" and request.relink is not None:
+        yield "relink", request.relink
+    if request.engine != "relink":
+        yield "realign", partial(realign.realign, layout=request.layout, drop_debug=request.drop_debug)
+
+
+def _proven(assessed: Outcome, target: Path, request: Request) -> tuple[Image, Judgement]:
+    """Judge a result afresh, at every page size; raise Refused unless it loads at all of them and is nowhere worse."""
+    file = open_file(target)
+    after = read_image(file.read_at, file.size, where=assessed.path)
+    judged = judge(after, file.read_at, page_sizes=request.page_sizes)
+    for (loader, page_size), verdict in sorted(judged.verdicts.items()):
+        was = assessed.judged_before.verdicts.get((loader, page_size), verdict)
+        if not verdict.loads or (was.loads and verdict > max(was, Verdict.FITS)):
+            pages = format_page_size(page_size)
+            raise Refused(f"the result would be no better: {verdict.label} under {loader} with {pages} pages")
+    return after, judged

@@ -1,0 +1,105 @@
+"""Aligning containers: what fits stays, what is mended is valid, what cannot be mended changes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from installer.sources import WheelFile
+
+from pagefit import align
+from pagefit.align import Action, Request
+from pagefit.errors import InputError
+from support.packages import numpy_clean, numpy_damaged
+
+
+@pytest.fixture(scope="module")
+def numpy() -> Path:
+    return numpy_damaged()
+
+
+@pytest.mark.network
+def test_a_damaged_wheel_is_mended_and_valid(numpy: Path, tmp_path: Path) -> None:
+    target = tmp_path / numpy.name
+    report = align.path(numpy, Request(), output=target)
+    assert len(report.mended) == 6
+    assert not report.refused
+    # No other file has changed, and `installer` agrees with every line of RECORD.
+    with WheelFile.open(target) as mended:
+        mended.validate_record(validate_contents=True)
+    changed = {outcome.path for outcome in report.mended} | {"numpy-1.19.0.dist-info/RECORD"}
+    with zipfile.ZipFile(numpy) as before, zipfile.ZipFile(target) as after:
+        assert [i.filename for i in before.infolist()] == [i.filename for i in after.infolist()]
+        assert {n for n in before.namelist() if before.read(n) != after.read(n)} == changed
+    # Again: nothing to do, so nothing changes.
+    content = target.read_bytes()
+    assert not align.path(target, Request()).mended
+    assert target.read_bytes() == content
+
+
+@pytest.mark.network
+def test_a_wheel_that_fits_comes_out_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "same.whl"
+    align.path(numpy_clean(), Request(), output=target)
+    assert target.read_bytes() == numpy_clean().read_bytes()
+
+
+@pytest.mark.network
+def test_a_dry_run_writes_nothing(numpy: Path, tmp_path: Path) -> None:
+    report = align.path(numpy, Request(), output=tmp_path / "out.whl", dry_run=True)
+    assert len(report.mended) == 6
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A library that no engine can mend for 64K: i386, linked for 4K, with data right behind code."""
+    path = tmp_path / "tree" / "libx.so"
+    path.parent.mkdir()
+    (tmp_path / "x.c").write_text("int data[100] = {1}; int *f(void) { return data; }")
+    flags = ["-shared", "-fPIC", "-Wl,-z,max-page-size=4096"]
+    subprocess.run(["i686-linux-gnu-gcc", *flags, "-o", path, tmp_path / "x.c"], check=True)
+    return path
+
+
+def test_what_no_kernel_of_the_machine_needs_is_left_unless_asked_for_by_name(library: Path) -> None:
+    before = library.read_bytes()
+    assert [o.action for o in align.path(library, Request()).outcomes] == [Action.LEFT]
+    with pytest.raises(align.Unmended, match=r"libx\.so: 1 of 1 ELF files could not be mended, so nothing was written"):
+        align.path(library, Request(everywhere=True))
+    report = align.path(library, Request(everywhere=True), unresolved="warn")
+    assert [o.action for o in report.refused] == [Action.REFUSED]
+    assert library.read_bytes() == before
+    assert list(library.parent.iterdir()) == [library]
+
+
+def test_an_excluded_file_is_reported_and_left(library: Path) -> None:
+    report = align.path(library.parent, Request(everywhere=True, exclude=("libx*",)))
+    assert [(o.path, o.action) for o in report.outcomes] == [("libx.so", Action.EXCLUDED)]
+
+
+def test_a_folder_is_treated_file_by_file(numpy: Path, library: Path, tmp_path: Path) -> None:
+    tree = library.parent
+    name = align.path(numpy, Request(), output=tmp_path / "mended.whl").mended[0].path
+    with zipfile.ZipFile(numpy) as archive:
+        broken = Path(archive.extract(name, tree))
+    broken.chmod(0o755)
+    stamp = broken.stat().st_mtime_ns
+    report = align.path(tree, Request())
+    assert {o.path: o.action for o in report.outcomes} == {"libx.so": Action.LEFT, name: Action.MENDED}
+    assert broken.stat().st_mode & 0o777 == 0o755
+    assert broken.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 broken", b"\x7fELF" + bytes(10)])
+def test_a_broken_input_is_named_and_untouched(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken-1-py3-none-any.whl"
+    path.write_bytes(content)
+    if content:
+        with pytest.raises(InputError, match="broken-1"):
+            align.path(path, Request())
+    else:
+        assert not align.path(path, Request()).outcomes
+    assert path.read_bytes() == content
