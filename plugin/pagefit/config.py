@@ -1,7 +1,7 @@
 """Settings: `[tool.pagefit]` of pyproject.toml, and the front end's `pagefit.*` config settings over it.
 
 One model, `Settings`: each field carries what is expected, what it means and its JSON schema. Validation, the schema
-and the reference table in docs/ come from it. The tables `prebuilt` and `check` belong to the modules that read them.
+and the reference table in docs/ come from it. The table `check` belongs to the module that reads it.
 Standard library only: every hook of every build imports this.
 """
 
@@ -22,7 +22,10 @@ from pagefit.loaders.verdict import parse_page_size
 ConfigSettings: TypeAlias = Mapping[str, Any]
 
 #: Tables inside `[tool.pagefit]` that other modules read and validate.
-TABLES = ("check", "prebuilt")
+TABLES = ("check",)
+
+#: Config settings with a short name: what front ends are asked most.
+_SHORT = {"prebuilt": "prebuilt.use"}
 
 _PREFIX = "pagefit."
 
@@ -128,13 +131,13 @@ class Key:
     overridable: bool = True
 
 
-def _key(kind: Kind, value: object, default: str, meaning: str, *, overridable: bool = True) -> Any:
-    return field(default=value, metadata={"key": Key(kind, meaning, default, overridable)})
+def _key(kind: Kind, value: object, default: str, meaning: str, *, overridable: bool = True, table: str = "") -> Any:
+    return field(default=value, metadata={"key": Key(kind, meaning, default, overridable), "table": table})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every setting of the build backend, as `[tool.pagefit]` names it with `-` for `_`."""
+    """Every setting of the build backend. `[tool.pagefit]` writes `-` for `_`, and `.` after the name of a table."""
 
     backend: str | None = _key(
         BACKEND,
@@ -179,11 +182,43 @@ class Settings:
         "Where the prebuilt tarball goes. Without it: `prebuilt/` beside a wheel folder called `dist`, "
         "else `pagefit/prebuilt/` in the user's cache.",
     )
+    prebuilt_sdist: bool = _key(
+        FLAG,
+        False,
+        "false",
+        "Whether the sdist carries the install sets of wheels in `prebuilt/`, for builds without a compiler.",
+        table="prebuilt",
+    )
+    prebuilt_from: tuple[str, ...] = _key(
+        GLOBS,
+        (),
+        "[]",
+        "The wheels, or prebuilt tarballs made with `pagefit pack --whole`, that the sdist carries: glob patterns "
+        "relative to the project. Without any, one is built.",
+        table="prebuilt",
+    )
+    prebuilt_use: Literal["auto", "never", "require"] = _key(
+        _choice("auto", "never", "require"),
+        "auto",
+        '"auto"',
+        "Whether a build from an sdist with prebuilt files uses them: where they match, never, or else it fails.",
+        table="prebuilt",
+    )
 
 
 def keys() -> dict[str, Key]:
     """Every setting by the name used in `[tool.pagefit]`."""
-    return {one.name.replace("_", "-"): cast("Key", one.metadata["key"]) for one in fields(Settings)}
+    return {name: key for name, (_, key) in _fields().items()}
+
+
+def _fields() -> dict[str, tuple[str, Key]]:
+    """The attribute and the key of every setting, by the name used in `[tool.pagefit]`."""
+    found = {}
+    for one in fields(Settings):
+        table = one.metadata["table"]
+        name = one.name.removeprefix(f"{table}_").replace("_", "-")
+        found[f"{table}.{name}" if table else name] = (one.name, cast("Key", one.metadata["key"]))
+    return found
 
 
 def load(root: Path, config_settings: ConfigSettings | None = None) -> tuple[Settings, dict[str, Any] | None]:
@@ -202,10 +237,14 @@ def load(root: Path, config_settings: ConfigSettings | None = None) -> tuple[Set
 
 def schema(_tool_name: str = "pagefit") -> dict[str, object]:
     """The JSON schema (draft 7) of `[tool.pagefit]`; the entry point that validate-pyproject asks for."""
-    properties: dict[str, object] = {
-        name: {"description": key.meaning, **key.kind.schema} for name, key in keys().items()
-    }
-    properties |= {name: {"type": "object"} for name in TABLES}
+    properties: dict[str, Any] = {name: {"type": "object"} for name in TABLES}
+    for full, key in keys().items():
+        table, _, name = full.rpartition(".")
+        inside = properties
+        if table:
+            inner = {"type": "object", "additionalProperties": False, "properties": {}}
+            inside = properties.setdefault(table, inner)["properties"]
+        inside[name] = {"description": key.meaning, **key.kind.schema}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "urn:pagefit:tool.pagefit",
@@ -238,17 +277,20 @@ def _table(root: Path) -> Mapping[str, object]:
 
 def _apply(settings: Settings, table: Mapping[str, object], *, where: str) -> Settings:
     known = keys()
+    tables = {*TABLES, *(name.rpartition(".")[0] for name in known if "." in name)}
     changes: dict[str, object] = {}
     for name, value in table.items():
-        if name in TABLES:
+        items = {name: value}
+        if name in tables:
             if not isinstance(value, dict):
                 raise ConfigError(
                     f"`{name}` is {value!r}, not a table", where=where, remedy=f"Write [tool.pagefit.{name}]."
                 )
-        elif name in known:
-            changes[name] = _read(known[name].kind, value, name=name, shown=value, where=where)
-        else:
-            raise _unknown(name, [*known, *TABLES], where)
+            items = {} if name in TABLES else {f"{name}.{inner}": item for inner, item in value.items()}
+        for full, item in items.items():
+            if full not in known:
+                raise _unknown(full, [*known, *TABLES], where)
+            changes[full] = _read(known[full].kind, item, name=full, shown=item, where=where)
     return _replace(settings, changes)
 
 
@@ -256,8 +298,9 @@ def _override(settings: Settings, given: Mapping[str, object]) -> Settings:
     where = "config settings"
     known = keys()
     changes: dict[str, object] = {}
-    for name, value in given.items():
-        full = _PREFIX + name
+    for short, value in given.items():
+        name = _SHORT.get(short, short)
+        full = _PREFIX + short
         if name not in known:
             overridable = [_PREFIX + other for other, key in known.items() if key.overridable]
             raise _unknown(full, overridable, where)
@@ -282,7 +325,8 @@ def _read(kind: Kind, value: object, *, name: str, shown: object, where: str) ->
 
 
 def _replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
-    arguments: dict[str, Any] = {name.replace("-", "_"): value for name, value in changes.items()}
+    attributes = _fields()
+    arguments: dict[str, Any] = {attributes[name][0]: value for name, value in changes.items()}
     return replace(settings, **arguments)
 
 

@@ -21,6 +21,7 @@ GOOD: list[dict[str, Any]] = [
     {"page-size": 16384, "exclude": ["*.so"], "unresolved": "ignore", "editable": True},
     {"backend": "hatchling.build", "backend-path": ["x"], "tarball": False, "compression": "gz", "tarball-dir": "p"},
     {"check": {"any": 1}, "prebuilt": {}},
+    {"prebuilt": {"sdist": True, "from": ["dist/*.whl"], "use": "never"}},
 ]
 BAD: list[dict[str, Any]] = [
     {"page_size": "16K"},
@@ -35,6 +36,9 @@ BAD: list[dict[str, Any]] = [
     {"tarball-dir": ""},
     {"backend": "a b"},
     {"check": 1},
+    {"prebuilt": True},
+    {"prebuilt": {"sdist": "yes"}},
+    {"prebuilt": {"unknown": 1}},
 ]
 
 

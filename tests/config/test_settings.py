@@ -52,7 +52,9 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 
 
 def test_tables_of_other_modules_are_left_to_them(tmp_path: Path) -> None:
-    assert load(tmp_path, "[tool.pagefit.check]\nany = 1\n[tool.pagefit.prebuilt]\nsdist = true\n")[0] == Settings()
+    assert load(tmp_path, "[tool.pagefit.check]\nany = 1\n[tool.pagefit.prebuilt]\nsdist = true\n")[0] == Settings(
+        prebuilt_sdist=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_tables_of_other_modules_are_left_to_them(tmp_path: Path) -> None:
     [
         ("page_size = '64K'", r"unknown key `page_size`. Did you mean `page-size`\?"),
         ("excludes = []", r"unknown key `excludes`. Did you mean `exclude`\?"),
-        ("zzz = 1", r"unknown key `zzz`. Known are `backend`, `backend-path`, `page-size`.*`prebuilt`\."),
+        ("zzz = 1", r"unknown key `zzz`. Known are `backend`, `backend-path`, `page-size`.*`check`\."),
         ("page-size = '48K'", r"`page-size` is '48K'. It must be a power of two from 4K up"),
         ("page-size = '2K'", r"`page-size` is '2K'"),
         ("page-size = 4097", r"`page-size` is 4097"),
@@ -74,6 +76,9 @@ def test_tables_of_other_modules_are_left_to_them(tmp_path: Path) -> None:
         ("tarball-dir = ''", r"`tarball-dir` is ''. It must be a folder"),
         ("backend = 'not a module'", r"`backend` is 'not a module'. It must be \"module\" or \"module:object\""),
         ("backend = 'a:b:c'", r"`backend` is 'a:b:c'"),
+        ("prebuilt = true", r"`prebuilt` is True, not a table. Write \[tool.pagefit.prebuilt\]"),
+        ("prebuilt.sdist = 1", r"`prebuilt.sdist` is 1. It must be true or false"),
+        ("prebuilt.form = []", r"unknown key `prebuilt.form`. Did you mean `prebuilt.from`\?"),
         ("check = true", r"`check` is True, not a table. Write \[tool.pagefit.check\]"),
     ],
 )
@@ -121,6 +126,8 @@ def test_none_stays_none_and_empty_stays_empty(tmp_path: Path) -> None:
         ("tarball", "True", "tarball", True),
         ("editable", True, "editable", True),
         ("tarball-dir", "a/b", "tarball_dir", "a/b"),
+        ("prebuilt", "require", "prebuilt_use", "require"),
+        ("prebuilt.use", "never", "prebuilt_use", "never"),
     ],
 )
 def test_config_settings_are_strings_lists_or_booleans(
@@ -139,6 +146,10 @@ def test_config_settings_are_strings_lists_or_booleans(
         ({"pagefit.page-size": True}, r"`pagefit\.page-size` is True"),
         ({"pagefit.tarball": "maybe"}, r"`pagefit\.tarball` is 'maybe'. It must be true or false"),
         ({"pagefit.backend": "x"}, r"`pagefit\.backend` cannot be given by the front end. Set it in \[tool\.pagefit\]"),
+        (
+            {"pagefit.prebuilt": "always"},
+            r"`pagefit\.prebuilt` is 'always'. It must be \"auto\", \"never\" or \"require\"",
+        ),
         ({"pagefit.": "x"}, r"unknown key `pagefit\.`"),
         ({"pagefit.exclude": 3}, r"`pagefit\.exclude` is 3"),
     ],

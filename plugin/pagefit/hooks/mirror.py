@@ -86,9 +86,19 @@ class Hooks:
         return self._inner.prepare_metadata_for_build_editable(metadata_directory, rest)
 
     def build_sdist(self, sdist_directory: str, config_settings: ConfigSettings | None = None) -> Any:
-        """Forward."""
-        _, rest = _load(config_settings)
-        return self._inner.build_sdist(sdist_directory, rest)
+        """Forward; with `prebuilt.sdist`, add the install sets of wheels to what the inner backend made."""
+        settings, rest = _load(config_settings)
+        name = self._inner.build_sdist(sdist_directory, rest)
+        if settings.prebuilt_sdist:
+            from pagefit.hooks import prebuilt
+
+            def build_wheel(directory: str) -> Any:
+                # As a user would get it who compiles: with the settings for wheels, not with those for this sdist.
+                ours = {k: v for k, v in (config_settings or {}).items() if k.startswith("pagefit.")}
+                return self.build_wheel(directory, {**ours, "pagefit.tarball": "false", "pagefit.prebuilt": "never"})
+
+            prebuilt.into_sdist(Path(sdist_directory).absolute() / name, build_wheel, settings)
+        return name
 
     def build_wheel(
         self,
@@ -96,8 +106,13 @@ class Hooks:
         config_settings: ConfigSettings | None = None,
         metadata_directory: str | None = None,
     ) -> Any:
-        """Let the inner backend build, then make the files of its wheel fit."""
+        """Let the inner backend build, then make the files of its wheel fit; or take a matching prebuilt wheel."""
         settings, rest = _load(config_settings)
+        if Path("prebuilt").is_dir():
+            from pagefit.hooks import prebuilt
+
+            if name := prebuilt.instead_of_building(self._inner, Path(wheel_directory).absolute(), rest, settings):
+                return name
 
         def build() -> Any:
             return self._inner.build_wheel(wheel_directory, rest, metadata_directory)
