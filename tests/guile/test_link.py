@@ -32,6 +32,9 @@ def assert_all_pairs_equal(linked: Linked) -> None:
 
 def test_every_ordered_pair_of_sizes_equals_guiles_own_link(linked: Linked) -> None:
     assert_all_pairs_equal(linked)
+    obj = read_object(linked["keywords"][4096].read_bytes())
+    kinds = {obj.elf.by_name[name].size > 0 for name in (".rodata", ".guile.procprops", ".guile.docstrs")}
+    assert kinds == {True}, "the module has every kind of table"
 
 
 def test_installed_modules_too(guile: Guile, tmp_path: Path) -> None:

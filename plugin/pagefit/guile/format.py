@@ -120,17 +120,14 @@ def bytecode_version(image: Image, read: ReadAt) -> Version | None:
     header = image.header
     if (header.osabi, header.machine, header.type) != (c.ELFOSABI_STANDALONE, c.EM_NONE, c.ET_DYN):
         return None
-    segment = image.first(c.PT_DYNAMIC)
-    if segment is None:
-        return None
-    table = read(segment.offset, min(segment.filesz, _MAX_DYNAMIC))
     record = struct.Struct(header.endian + ("QQ" if header.bits == 64 else "II"))
-    usable = table[: len(table) // record.size * record.size]
-    for tag, value in record.iter_unpack(usable):
-        if tag == DT_GUILE_VM_VERSION:
-            return Version(value >> 16, value & 0xFFFF)
-        if tag == DT_NULL:
-            break
+    for segment in image.of_type(c.PT_DYNAMIC):
+        table = read(segment.offset, min(segment.filesz, _MAX_DYNAMIC))
+        for tag, value in record.iter_unpack(table[: len(table) // record.size * record.size]):
+            if tag == DT_GUILE_VM_VERSION:
+                return Version(value >> 16, value & 0xFFFF)
+            if tag == DT_NULL:
+                break
     return None
 
 

@@ -15,8 +15,8 @@
     ((a b . rest) (list 'many a b rest))))
 
 (define (annotated x)
-  "A procedure with properties."
-  ((lambda () #((colour . "red") (weights . #(1 2 3))) (* x 2))))
+  #((colour . "red") (weights . #(1 2 3)))
+  (* x 2))
 
 (define (pick n)
   (case n
@@ -35,6 +35,6 @@
         (procedure-documentation area)
         (map pick '(0 3 7))
         (catch #t (lambda () (pick 99)) (lambda (key . rest) (list key (cadr rest))))
-        (annotated 21)
+        (annotated 21) (procedure-property annotated 'weights)
         table
         (sum-to 100000)))
