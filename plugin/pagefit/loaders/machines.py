@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pagefit.elf import constants as c
+
 _K: Final = 1024
 
 
@@ -66,6 +68,8 @@ ANDROID_PAGE_SIZES: Final[dict[int, tuple[int, ...]]] = {
 
 
 def machine_name(number: int) -> str:
-    """The name of an e_machine, or its number where this table has none."""
+    """The name of an e_machine, or its number where this table has none. EM_NONE is any machine's: Guile's files."""
+    if number == c.EM_NONE:
+        return "any machine"
     machine = MACHINES.get(number)
     return machine.name if machine else f"e_machine {number}"
