@@ -11,19 +11,15 @@ from pagefit.realign import realign
 from support import lab, links64
 
 SOURCES = Path(__file__).parent / "sources"
-GCC, GXX = ["aarch64-linux-gnu-gcc", "-O2", "-fPIC"], ["aarch64-linux-gnu-g++", "-O2", "-fPIC"]
-CLANG = ["clang", "--target=aarch64-linux-gnu", "-O2", "-fPIC"]
-CLANGXX = ["clang++", "--target=aarch64-linux-gnu", "-O2", "-fPIC"]
-
 #: A program header table that has grown may have to move to the end of the file (bytes).
 ROOM = 12 * 56
 
 LANGUAGES = {
-    "c gcc": (GCC, "tls.c"),
-    "c clang": (CLANG, "tls.c"),
-    "c++ gcc": (GXX, "exceptions.cc"),
-    "c++ clang": (CLANGXX, "exceptions.cc"),
-    "assembly": (GCC, "asm.S"),
+    "c gcc": (links64.GCC, "tls.c"),
+    "c clang": (links64.CLANG, "tls.c"),
+    "c++ gcc": (links64.GXX, "exceptions.cc"),
+    "c++ clang": (links64.CLANGXX, "exceptions.cc"),
+    "assembly": (links64.GCC, "asm.S"),
 }
 KINDS = {
     "lazy": [],
@@ -37,7 +33,7 @@ KINDS = {
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_result_is_the_linkers_own(language: str, kind: str, tmp_path: Path) -> None:
     compiler, source = LANGUAGES[language]
-    pair = links64.link(compiler, tmp_path, [SOURCES / source], ["-shared", *KINDS[kind]])
+    pair = links64.link_pair(links64.build(compiler, tmp_path, [SOURCES / source]), tmp_path, *KINDS[kind])
     result = realign(pair.small, tmp_path / "padded.so", 65536, layout="padded")
     assert result.plan.cls == "c"
     assert links64.differences(tmp_path / "padded.so", pair.large) == []

@@ -18,33 +18,47 @@ class Pair:
     large: Path
 
 
+GCC = ("aarch64-linux-gnu-gcc", "-O2", "-fPIC")
+GXX = ("aarch64-linux-gnu-g++", "-O2", "-fPIC")
+CLANG = ("clang", "--target=aarch64-linux-gnu", "-O2", "-fPIC")
+CLANGXX = ("clang++", "--target=aarch64-linux-gnu", "-O2", "-fPIC")
+LINKERS = ("bfd", "lld", "mold")
+
+#: clang finds all linkers for aarch64; a cross gcc finds only its own.
+_LINK = ("clang++", "--target=aarch64-linux-gnu", "-Wl,--build-id=none")
+
+
+def build(compiler: Sequence[str], folder: Path, sources: Sequence[Path]) -> list[Path]:
+    """Compile each source to an object file in `folder`."""
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    for source, target in zip(sources, objects, strict=True):
+        subprocess.run([*compiler, "-c", "-o", target, source], check=True, capture_output=True)
+    return objects
+
+
 def link(
-    compiler: Sequence[str], folder: Path, sources: Sequence[Path], flags: Sequence[str] = (), linker: str = "bfd"
-) -> Pair:
-    """Compile once, link twice. No build-id: it is a hash of the addresses, too."""
-    objects = []
-    for source in sources:
-        target = folder / f"{source.stem}.o"
-        compile_flags = [flag for flag in flags if not flag.startswith("-Wl,") and flag not in ("-shared", "-pie")]
-        subprocess.run([*compiler, *compile_flags, "-c", "-o", target, source], check=True, capture_output=True)
-        objects.append(target)
-    outputs = []
-    for size in (4096, 65536):
-        output = folder / f"linked-{size}.so"
-        sizes = f"-Wl,-z,max-page-size={size},-z,common-page-size={size},--build-id=none"
-        subprocess.run(
-            [*compiler, f"-fuse-ld={linker}", *flags, sizes, "-o", output, *objects], check=True, capture_output=True
-        )
-        outputs.append(output)
-    return Pair(*outputs)
+    objects: Sequence[Path], output: Path, page_size: int, *flags: str, linker: str = "bfd", shared: bool = True
+) -> Path:
+    """Link objects for aarch64 pages of `page_size`. No build-id: it is a hash of the addresses, too."""
+    sizes = f"-Wl,-z,max-page-size={page_size},-z,common-page-size={page_size}"
+    shape = "-shared" if shared else "-pie"
+    command = [*_LINK, f"-fuse-ld={linker}", shape, *flags, sizes, "-o", output, *objects]
+    subprocess.run(command, check=True, capture_output=True)
+    return output
+
+
+def link_pair(objects: Sequence[Path], folder: Path, *flags: str, shared: bool = True) -> Pair:
+    """Link objects with GNU ld twice: for 4K pages and for 64K pages."""
+    return Pair(*(link(objects, folder / f"linked-{size}.so", size, *flags, shared=shared) for size in (4096, 65536)))
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:
-    """The SHF_ALLOC sections that differ in name, address, size or bytes."""
+    """The sections of the memory image, and the symbol table, that differ in name, address, size or bytes."""
     with open_elf(ours) as a, open_elf(theirs) as b:
         assert [s.name for s in a.sections] == [s.name for s in b.sections]
         return [
             s.name
             for s, t in zip(a.sections, b.sections, strict=True)
-            if s.alloc and ((s.addr, s.size, s.type) != (t.addr, t.size, t.type) or a.contents(s) != b.contents(t))
+            if (s.alloc or s.name == ".symtab")
+            and ((s.addr, s.size, s.type) != (t.addr, t.size, t.type) or a.contents(s) != b.contents(t))
         ]

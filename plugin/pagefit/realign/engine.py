@@ -28,7 +28,7 @@ def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> P
     with open_elf(source) as file:
         if _loads(file, page_size):
             return _unchanged(file, page_size, layout)
-        cls, best = _draft(file, page_size, layout)
+        cls, best = draft_for(file, page_size, layout)
         return _plan(best, cls, source, page_size, layout)
 
 
@@ -39,7 +39,7 @@ def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_
             if source != target:
                 shutil.copy2(source, target)
             return Realigned(_unchanged(file, page_size, layout))
-        cls, best = _draft(file, page_size, layout)
+        cls, best = draft_for(file, page_size, layout)
         with source.open("rb") as old, replacing(target, mode=stat.S_IMODE(os.fstat(old.fileno()).st_mode)) as new:
             write(best, old, new)
             with mapped(new, where=str(source)) as after:
@@ -49,7 +49,7 @@ def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_
         return Realigned(_plan(best, cls, source, page_size, layout))
 
 
-def _draft(file: ElfFile, page_size: int, layout: Layout) -> tuple[Class, Draft]:
+def draft_for(file: ElfFile, page_size: int, layout: Layout) -> tuple[Class, Draft]:
     """The mildest draft that loads at every page size. Raises Refused with the reason of the last that was tried."""
     reason = Refused("no LOAD segment can be mended", where=file.where)
     for candidate in candidates(file, page_size, layout):

@@ -14,8 +14,11 @@ from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Reference
 
-#: Marks of the image's shape that gold and old lld define as absolute symbols.
-_EDGES: Final = frozenset({"_end", "end", "_edata", "edata", "__bss_start", "__bss_start__", "__bss_end__", "__end__"})
+#: Places that linkers name with absolute symbols: edges of the image (gold, old lld), its tables (GNU ld).
+_EDGES: Final = frozenset(
+    {"_end", "end", "_edata", "edata", "__bss_start", "__bss_start__", "__bss_end__", "__end__"}
+    | {"_DYNAMIC", "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_"}
+)
 _STT_TLS: Final = symbols.STT_TLS
 
 
@@ -59,8 +62,8 @@ def got(file: ElfFile, moves: Moves, relocated: frozenset[int]) -> Iterator[Refe
 def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     """Values of symbols: they move with their *section*, for a value may lie on the edge of two pieces.
 
-    TLS symbols are offsets and stay. `_end` and its like may be absolute (gold, old lld) or in `.tbss` (GNU ld),
-    which has no place in memory: those go by value, and so do symbols of a section that is divided or left behind.
+    TLS symbols are offsets and stay. `_end` and its like may be absolute or in `.tbss` (GNU ld), which has no place in
+    memory: those go by value, and so do symbols of a section that is divided or left behind.
     """
     word = file.header.bits // 8
     homes = [_delta(section, moves) for section in file.sections]
@@ -69,7 +72,8 @@ def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
             if symbol.section == symbols.SHN_UNDEF or symbol.type == _STT_TLS:
                 continue
             if symbol.section >= symbols.SHN_LORESERVE and symbol.section >= len(homes):
-                if symbol.section == symbols.SHN_ABS and symbols.name(file, table, symbol) in _EDGES:
+                edge = symbol.section == symbols.SHN_ABS and moves.owns(symbol.value)
+                if edge and symbols.name(file, table, symbol) in _EDGES:
                     yield Reference(symbol.at, word, None, symbol.value, table.name)
             elif homes[symbol.section] != 0:
                 home = file.sections[symbol.section]
