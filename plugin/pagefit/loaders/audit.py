@@ -144,9 +144,10 @@ def protect_relro(image: Image, memory: Memory, *, round_up: bool) -> Iterator[F
             )
             return
         for load in image.loads:
-            # Only the right to write is given up on purpose, and only within RELRO itself.
+            # Rights are given up on purpose within RELRO: all but reading by the LOAD it belongs to, writing by any.
+            given_up = c.PF_W | c.PF_X if load.vaddr <= relro.vaddr < load.vend else c.PF_W
             before = _stripped(memory, max(load.vaddr, start), min(load.vend, relro.vaddr), load.flags)
-            within = _stripped(memory, max(load.vaddr, relro.vaddr), min(load.vend, relro.vend), load.flags & ~c.PF_W)
+            within = _stripped(memory, max(load.vaddr, relro.vaddr), min(load.vend, relro.vend), load.flags & ~given_up)
             behind = _stripped(memory, max(load.vaddr, relro.vend), min(load.vend, end), load.flags)
             for rule, piece in (("C11", before or within), ("C12", behind)):
                 if piece:
@@ -159,7 +160,7 @@ def protect_relro(image: Image, memory: Memory, *, round_up: bool) -> Iterator[F
                         f"{piece.start:#x}-{piece.end:#x} "
                         f"of {name(load)} read-only",
                     )
-        if end < relro.vend and relro.memsz:
+        if any(piece.rights & c.PF_W for piece in memory.within(max(end, relro.vaddr), relro.vend)):
             yield weaker(relro, page)
 
 

@@ -122,7 +122,8 @@ def _shapeless(image: Image) -> Iterable[Fault]:
             f"LOADs span {span:#x} bytes, aligned to {alignment:#x}: no process has the room",
         )
     for before, load in pairwise(loads):
-        if before.vend > load.vaddr and load.memsz:
+        # Of bytes that both take from the same place in the file nothing can be lost; the mapping tells about rights.
+        if before.vend > load.vaddr and load.memsz and before.delta != load.delta:
             yield Fault(
                 "C4",
                 Verdict.CORRUPTS,
