@@ -21,6 +21,7 @@ import functools
 import hashlib
 import itertools
 import mmap
+import os
 import platform
 import re
 import shutil
@@ -79,6 +80,9 @@ LOADERS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 _DAMAGE = re.compile(r"lab (bytes|bss|unmapped) (\d+) (\d+) (\d+)")
 _MAP = re.compile(r"(lab map )?([0-9a-f]+)-([0-9a-f]+) (?:[0-9a-f]+ )?([r-][w-][x-])")
 _RIGHTS = ((c.PF_R, "r"), (c.PF_W, "w"), (c.PF_X, "x"))
+
+#: qemu's log of page tables shares standard output with the guest, so that the two stay in order.
+_PAGE_TABLES = ("-d", "page", "-D", "/dev/stdout")
 
 #: dlopen's words for a file that was mapped well and only misses something to link with.
 _UNRESOLVED = re.compile(
@@ -195,13 +199,17 @@ def run(
 
 
 def _run(words: list[str], timeout: float) -> Result:
+    # A session of its own: what the guest forks must not outlive it either.
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        done = subprocess.run(words, capture_output=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as late:
-        return Result(-signal.SIGALRM, (late.stdout or b"").decode(errors="replace"), f"no end after {timeout} s")
-    # qemu prints and returns 128+n, or dies of the guest's signal itself, depending on the signal.
-    code = 128 - done.returncode if done.returncode > 128 else done.returncode
-    return Result(code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate()
+        stderr += f"\nstill running after {timeout} s".encode()
+    # qemu returns 128+n, or dies of the guest's signal itself, depending on the signal.
+    code = 128 - process.returncode if process.returncode > 128 else process.returncode
+    return Result(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
 
 def load(
@@ -226,14 +234,34 @@ def load_all(
         shown = [_as_a_kernel_shows(path, Path(folder, str(number)), page_size) for number, path in enumerate(files)]
         environment = {**(env or {}), **({"LD_AUDIT": str(audit)} if audit else {})}
         emulator = _emulator(arch, page_size, prefix_of(arch, loader), program, environment)
-        if emulator[0] != "env":
-            # The log of page tables shares standard output with the guest, so that the two stay in order.
-            emulator[1:1] = ["-d", "page", "-D", "/dev/stdout"]
-        result = _run([*emulator, *map(str, (program, *([] if audit else ["-b"]), *shown))], 60 + 10 * len(files))
+        words = [
+            *emulator,
+            *(_PAGE_TABLES if emulator[0] != "env" else ()),
+            program,
+            *([] if audit else ["-b"]),
+            *shown,
+        ]
+        result = _run([str(word) for word in words], timeout=60 + 2 * len(files))
         if "cannot be loaded as audit" in result.stderr:
             raise LabError(result.stderr[-2000:])
         outcomes = read_outcomes(result.stdout, page_size, shown, result.stderr)
     return {given: outcome.beyond_end(file) for given, file, outcome in zip(paths, files, outcomes, strict=True)}
+
+
+def start_with(arch: str, page_size: int, path: Path, loader: str) -> Outcome:
+    """Let the loader load one shared object together with a program (LD_PRELOAD), which may differ from dlopen."""
+    program, _ = guest_programs(arch, loader)
+    with tempfile.TemporaryDirectory(prefix="pagelab-") as folder:
+        shown = _as_a_kernel_shows(path.absolute(), Path(folder, "0"), page_size)
+        emulator = _emulator(arch, page_size, prefix_of(arch, loader), program, {"LD_PRELOAD": str(shown)})
+        result = _run([*emulator, *_PAGE_TABLES, str(program), "-s", str(shown)], timeout=10)
+        if result.returncode < 0:
+            # The loader itself fell: nothing of the lab ran.
+            return Outcome(loaded=True, signal=-result.returncode)
+        if result.returncode and result.stderr.startswith("Error "):
+            return Outcome(loaded=False, message=result.stderr.strip())
+        (outcome,) = read_outcomes(result.stdout, page_size, [shown], result.stderr)
+    return outcome.beyond_end(path)
 
 
 def _as_a_kernel_shows(path: Path, folder: Path, page_size: int) -> Path:
@@ -327,11 +355,16 @@ class Maps:
                 yield first, last, rights
 
     def lost_rights(self, load: Segment, relro: Segment | None) -> Damage | None:
-        """Bytes of a LOAD whose pages lack rights of p_flags; what lies in `relro` need not be writable."""
+        """Bytes of a LOAD whose pages lack rights of p_flags.
+
+        What lies in `relro` need not be writable, and only readable in the LOAD that RELRO belongs to.
+        """
         lacking, first, count = set(), 0, 0
         cuts = sorted({load.vaddr, load.vend, *((relro.vaddr, relro.vend) if relro else ())})
         for start, end in itertools.pairwise(cut for cut in cuts if load.vaddr <= cut <= load.vend):
-            flags = load.flags & ~c.PF_W if relro and relro.vaddr <= start < relro.vend else load.flags
+            flags = load.flags
+            if relro and relro.vaddr <= start < relro.vend:
+                flags &= c.PF_R if load.vaddr <= relro.vaddr < load.vend else ~c.PF_W
             wanted = {letter for bit, letter in _RIGHTS if flags & bit}
             for low, high, rights in self.pieces(start, end):
                 if missing := wanted - set(rights):

@@ -176,7 +176,7 @@ static void inspect(const char *path, uintptr_t base, int relocated_already)
     for (int i = 0; i < phnum; i++) {
         if (phdrs[i].p_type == PT_DYNAMIC)
             dynamic = &phdrs[i];
-        if (phdrs[i].p_type == PT_LOAD)
+        if (phdrs[i].p_type == PT_LOAD && phdrs[i].p_vaddr + phdrs[i].p_memsz > relocated_size)
             relocated_size = phdrs[i].p_vaddr + phdrs[i].p_memsz;
     }
     if (relocated_already && dynamic) {
@@ -196,4 +196,5 @@ static void inspect(const char *path, uintptr_t base, int relocated_already)
     free(file);
     free(relocated);
     relocated = NULL;
+    relocated_size = 0;
 }
