@@ -140,7 +140,7 @@ def test_the_bytes_depend_on_neither_threads_nor_runs(tmp_path: Path, monkeypatc
     source.write_bytes(zip_of(members))
     results = set()
     for count in (1, 2, 4, 2):
-        monkeypatch.setattr(threads, "_MOST_THREADS", count)
+        monkeypatch.setattr(threads, "MOST_THREADS", count)
         rewrite_zip(source, tmp_path / "b.zip", {name: data * 3 for name, data in members.items()})
         results.add((tmp_path / "b.zip").read_bytes())
     assert len(results) == 1

@@ -7,18 +7,25 @@ for what is read of it.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Final, Protocol
 
 from pagefit.containers.member import Member
+from pagefit.containers.threads import MOST_THREADS, in_order
 from pagefit.errors import InputError
 
 _INPUT: Final = 1 << 16
 _OUTPUT: Final = 1 << 18
 #: `xz -9` needs 65 MiB to decode; a hostile header can ask for 4 GiB (bytes).
 _XZ_MEMORY: Final = 256 << 20
+#: What gz and xz compress at a time (bytes): thrice the dictionary of `xz -6`, as `xz -T` has it.
+_PART: Final = 24 << 20
+_ZSTD_LEVEL: Final = 9
+#: 128 MiB, as a power of two: default decoders refuse more.
+_ZSTD_WINDOW: Final = 27
 
 
 class _Decoder(Protocol):
@@ -80,6 +87,57 @@ def decompressed(member: Member, name: str) -> Iterator[bytes]:
         raise _damaged(member, f"the {name} stream is cut off") from None
     except errors as error:
         raise _damaged(member, f"the {name} stream is damaged ({error})") from None
+
+
+def compressed(pieces: Iterable[bytes], name: str, where: str) -> Iterator[bytes]:
+    """Compress a stream as gz, xz or zst, on threads, to bytes that show neither their number nor the time.
+
+    gz and xz come in parts of fixed length that decoders take for one stream; zst always uses its worker mode, whose
+    output is the same with any number of workers, with long-distance matching in the largest window that every decoder
+    accepts: libraries that are alike cost little more than one.
+    """
+    if name == "zst":
+        yield from _compressed_zstd(pieces, where)
+    elif name == "xz":
+        import lzma
+
+        yield from in_order(lambda part: lzma.compress(part, preset=6), _parts(pieces))
+    else:
+        yield from in_order(_gzip, _parts(pieces))
+
+
+def _compressed_zstd(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
+    module = zstd(where)
+    parameter = module.CompressionParameter
+    encoder = module.ZstdCompressor(
+        options={
+            parameter.compression_level: _ZSTD_LEVEL,
+            parameter.checksum_flag: 1,
+            parameter.enable_long_distance_matching: 1,
+            parameter.window_log: _ZSTD_WINDOW,
+            parameter.nb_workers: min(MOST_THREADS, os.cpu_count() or 1),
+        }
+    )
+    for piece in pieces:
+        yield encoder.compress(piece)
+    yield encoder.flush()
+
+
+def _gzip(part: bytes) -> bytes:
+    # zlib writes neither a time nor a name.
+    encoder = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return encoder.compress(part) + encoder.flush()
+
+
+def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    pending = bytearray()
+    for piece in pieces:
+        pending += piece
+        while len(pending) >= _PART:
+            yield bytes(pending[:_PART])
+            del pending[:_PART]
+    if pending:
+        yield bytes(pending)
 
 
 def _decoder(name: str, where: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:

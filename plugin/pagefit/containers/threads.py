@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-#: Each thread may hold a whole compressed member in memory.
-_MOST_THREADS: Final = 4
+#: More would be faster on larger machines, but each may hold a whole compressed member in memory.
+MOST_THREADS: Final = 4
 
 
-def in_order(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """`map` on threads, for work that releases the interpreter's lock; never more results waiting than threads."""
-    threads = min(len(items), _MOST_THREADS, os.cpu_count() or 1)
-    if threads < 2:
-        yield from map(work, items)
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    remaining = iter(items)
+    first = list(itertools.islice(remaining, 2))
+    if threads < 2 or len(first) < 2:
+        yield from map(work, itertools.chain(first, remaining))
         return
     # Imported late: most wheels that change at all have one extension module.
     from concurrent.futures import Future, ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads) as pool:
         running: deque[Future[_Result]] = deque()
-        for item in items:
+        for item in itertools.chain(first, remaining):
             running.append(pool.submit(work, item))
             if len(running) > threads:
                 yield running.popleft().result()

@@ -90,7 +90,7 @@ def _updated(
         _verify(archive, entries[name], rows[listed[name]][1], where)
         return _line(name, replacements[name])
 
-    for name, line in zip(listed, in_order(new_line, list(listed)), strict=True):
+    for name, line in zip(listed, in_order(new_line, listed), strict=True):
         index = listed[name]
         lines[index] = line + lines[index][len(lines[index].rstrip("\r\n")) :]
     return "".join(lines).encode()

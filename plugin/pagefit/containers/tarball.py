@@ -1,0 +1,153 @@
+"""The prebuilt tarball: the ELF files of a wheel or tree under their installed paths, behind a manifest of them.
+
+The same files give the same bytes, on any machine, with any number of processors and at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from pagefit import manifest
+from pagefit.atomic import replacing
+from pagefit.containers import compression
+from pagefit.containers.kinds import TAR_BLOCK
+from pagefit.containers.member import Member
+from pagefit.containers.walk import walk
+from pagefit.elf.headers import read_image
+from pagefit.errors import ConfigError, InputError
+from pagefit.manifest import Origin, Subject
+
+Compression = Literal["xz", "zst", "gz"]
+
+_PIECE: Final = 1 << 18
+#: Where the folders of a wheel's `.data` folder go, below the prefix that the rest of the wheel is unpacked into.
+_SCHEMES: Final = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers": "include/"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Artifact:
+    path: str
+    mode: int
+    entry: Mapping[str, object]
+
+
+#: Gives every ELF file with its installed path, each time it is called.
+Source = Callable[[], Iterator[tuple[str, Member]]]
+
+
+def write(
+    wheel: Path, folder: Path, *, compression: Compression = "xz", origins: Mapping[str, Origin] | None = None
+) -> Path:
+    """Write the prebuilt tarball of a wheel into a folder, which is made if need be; returns its path.
+
+    `origins` says by member name how files were mended. Raises InputError when this is no wheel, holds no ELF file or
+    a broken one, or two that are installed under the same path; OutputError when the tarball cannot be written.
+    """
+    try:
+        name, version, build, _ = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise InputError(f"not the name of a wheel ({error})", where=str(wheel)) from None
+    tag = wheel.stem.split("-", 3 if build else 2)[-1]
+    origins = {_installed(name): origin for name, origin in (origins or {}).items()}
+
+    def source() -> Iterator[tuple[str, Member]]:
+        for member in walk(wheel):
+            # What lies in an archive within the wheel is not installed.
+            if len(member.names) == 2:
+                yield _installed(member.names[1]), member
+
+    subject = Subject(name, str(version), tag)
+    return _write(source, folder / wheel.stem, subject, compression, origins, where=str(wheel))
+
+
+def write_tree(
+    files: Iterable[tuple[str, Path]],
+    folder: Path,
+    *,
+    stem: str,
+    compression: Compression = "xz",
+    origins: Mapping[str, Origin] | None = None,
+) -> Path:
+    """Write the prebuilt tarball `{stem}.prebuilt.tar.{compression}` of files given with their installed paths.
+
+    Those that are not ELF are left out. Raises as `write` does.
+    """
+    pairs = list(files)
+
+    def source() -> Iterator[tuple[str, Member]]:
+        for path, file in pairs:
+            for member in walk(file):
+                if len(member.names) == 1:
+                    yield path, member
+
+    return _write(source, folder / stem, Subject(stem), compression, origins or {}, where=stem)
+
+
+def _installed(name: str) -> str:
+    """The installed path of a wheel's member (PEP 427): `x-1.data/scripts/y` is `bin/y`."""
+    top, _, rest = name.partition("/")
+    scheme, _, path = rest.partition("/")
+    if top.endswith(".data") and scheme in _SCHEMES:
+        return _SCHEMES[scheme] + path
+    return name
+
+
+def _write(
+    source: Source, base: Path, subject: Subject, kind: Compression, origins: Mapping[str, Origin], *, where: str
+) -> Path:
+    artifacts = {}
+    for path, member in source():
+        if path in artifacts:
+            raise InputError(f"two ELF files are installed as {path}", where=where)
+        image = read_image(member.read_at, member.size, where=member.path)
+        mode = 0o755 if manifest.is_executable(image) else 0o644
+        artifacts[path] = _Artifact(path, mode, manifest.describe(path, member, origins.get(path)))
+    if not artifacts:
+        raise InputError("holds no ELF files to pack", where=where)
+    target = base.with_name(f"{base.name}.prebuilt.tar.{kind}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as file:
+        for piece in compression.compressed(_tar(source, artifacts, subject), kind, where=str(target)):
+            file.write(piece)
+    return target
+
+
+def _tar(source: Source, artifacts: Mapping[str, _Artifact], subject: Subject) -> Iterator[bytes]:
+    """The tar archive, piece by piece: the manifest first, then the files, sorted."""
+    time = _source_date()
+    text = manifest.render(subject, [artifacts[path].entry for path in sorted(artifacts)])
+    yield _header(manifest.NAME, len(text), 0o644, time) + text + _filling(len(text))
+    # Nothing of a member is read before its turn, and none is kept behind it.
+    members = sorted(source(), key=lambda pair: pair[0], reverse=True)
+    while members:
+        path, member = members.pop()
+        yield _header(path, member.size, artifacts[path].mode, time)
+        for offset in range(0, member.size, _PIECE):
+            yield member.read_at(offset, min(_PIECE, member.size - offset))
+        yield _filling(member.size)
+    yield bytes(2 * TAR_BLOCK)
+
+
+def _header(path: str, size: int, mode: int, time: int) -> bytes:
+    info = tarfile.TarInfo(path)
+    info.size, info.mode, info.mtime, info.uname, info.gname = size, mode, time, "root", "root"
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _filling(size: int) -> bytes:
+    return bytes(-size % TAR_BLOCK)
+
+
+def _source_date() -> int:
+    """Seconds since 1970 that files are dated with: https://reproducible-builds.org/specs/source-date-epoch/."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError(f"SOURCE_DATE_EPOCH is {text!r}", remedy="Give seconds since 1970, or unset it.")
+    return int(text)

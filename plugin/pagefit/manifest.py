@@ -1,0 +1,128 @@
+"""The manifest of a prebuilt tarball: what every ELF file in it is, and how it came to be so.
+
+`docs/reference/manifest.schema.json` describes the JSON; `SCHEMA` is its version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pagefit import __version__
+from pagefit.containers.member import Member, MemberFile
+from pagefit.elf import constants as c
+from pagefit.elf.headers import Image, read_image
+
+SCHEMA: Final = 1
+NAME: Final = "manifest.json"
+_PIECE: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a file was mended: by which engine, in words, the p_align of its PT_LOADs before (bytes), and anything else
+    the engine wants to be known (values that JSON has)."""
+
+    engine: str
+    detail: str
+    alignments: tuple[int, ...]
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the files belong to; version and tag are None for what is no wheel."""
+
+    name: str
+    version: str | None = None
+    tag: str | None = None
+
+
+def render(subject: Subject, files: Iterable[Mapping[str, object]]) -> bytes:
+    """The manifest as it goes into the tarball: the same bytes for the same facts."""
+    content = {
+        "schema": SCHEMA,
+        "generator": f"pagefit {__version__}",
+        "name": subject.name,
+        "version": subject.version,
+        "tag": subject.tag,
+        "files": list(files),
+    }
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def describe(path: str, member: Member, origin: Origin | None) -> dict[str, object]:
+    """The manifest's entry of one file under its installed path. Raises InputError when it is not whole as ELF."""
+    image = read_image(member.read_at, member.size, where=member.path)
+    after = [segment.align for segment in image.loads]
+    return {
+        "path": path,
+        "sha256": sha256(member),
+        "size": member.size,
+        "padding": padding(image, member),
+        "build_id": build_id(member),
+        "class": image.header.bits,
+        "byte_order": image.header.byteorder,
+        "machine": machine_name(image.header.machine),
+        "alignments": {"before": list(origin.alignments) if origin else after, "after": after},
+        "mended": {"engine": origin.engine, "detail": origin.detail, **_provenance(origin)} if origin else None,
+    }
+
+
+def _provenance(origin: Origin) -> dict[str, object]:
+    return {"provenance": dict(origin.provenance)} if origin.provenance else {}
+
+
+def sha256(member: Member) -> str:
+    """The SHA-256 of a member, in hexadecimal."""
+    hasher = hashlib.sha256()
+    for offset in range(0, member.size, _PIECE):
+        hasher.update(member.read_at(offset, min(_PIECE, member.size - offset)))
+    return hasher.hexdigest()
+
+
+def padding(image: Image, member: Member) -> int:
+    """How many bytes between the PT_LOADs of a file are zeros that only move the next one to its page (bytes).
+
+    Sections that lie between segments, as patchelf puts them, are no padding; zeros around them are.
+    """
+    total, end = 0, 0
+    for segment in sorted(image.loads, key=lambda segment: segment.offset):
+        if end and segment.offset > end:
+            gap = member.read_at(end, min(segment.offset, member.size) - end)
+            total += len(gap) - len(gap.strip(b"\0"))
+        end = max(end, segment.file_end)
+    return total
+
+
+def build_id(member: Member) -> str | None:
+    """The GNU build-id in hexadecimal, None without one (or with notes that cannot be read)."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        segments: Iterable[Any] = ELFFile(io.BufferedReader(MemberFile(member))).iter_segments(type="PT_NOTE")
+        for segment in segments:
+            for note in segment.iter_notes():
+                if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
+                    return str(note["n_desc"])
+    except (ELFError, ValueError, KeyError, AttributeError):
+        pass
+    return None
+
+
+def machine_name(number: int) -> str:
+    """The name of an e_machine as the gABI has it, such as EM_AARCH64; the number in hexadecimal when it has none."""
+    from elftools.elf.enums import ENUM_E_MACHINE
+
+    names: dict[Any, str] = {value: name for name, value in ENUM_E_MACHINE.items() if isinstance(value, int)}
+    return names.get(number, f"{number:#x}")
+
+
+def is_executable(image: Image) -> bool:
+    """Whether a file is for running rather than for loading into another: only programs name an interpreter."""
+    return image.first(c.PT_INTERP) is not None or image.header.type == c.ET_EXEC
