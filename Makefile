@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test test-slow lint bench clean
 
+demo:
+	$(PYTHON) sample_project/demo.py
+
 test: $(VENV)/ready tests/.tools lint
 	$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term:skip-covered
 

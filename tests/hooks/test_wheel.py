@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import types
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from pagefit import align
 from pagefit.config import Settings
 from pagefit.errors import InputError, Refused
 from pagefit.hooks import wheel
+from pagefit.links import recorder
+from pagefit.report import summary
 
 NAME = "x-1-cp310-cp310-linux_x86_64.whl"
 
@@ -27,22 +29,15 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[Any] = []
         self.failures: dict[str, Exception] = {}
-        for module, function in [
-            ("pagefit.links.recorder", self.record),
-            ("pagefit.align", self.wheel),
-            ("pagefit.report.summary", self.write),
-        ]:
-            stand_in = types.ModuleType(module)
-            setattr(stand_in, function.__name__, function)
-            monkeypatch.setitem(sys.modules, module, stand_in)
-            parent, _, name = module.rpartition(".")
-            monkeypatch.setattr(sys.modules.get(parent) or __import__(parent, fromlist=["_"]), name, stand_in, False)
+        monkeypatch.setattr(recorder, "record", self.record)
+        monkeypatch.setattr(align, "wheel", self.wheel)
+        monkeypatch.setattr(summary, "write", self.write)
 
     @contextlib.contextmanager
     def record(self, folder: Path) -> Iterator[Any]:
         assert folder.is_dir()
         self.raise_if_told("record")
-        self.journal = types.SimpleNamespace(notes=lambda: self.notes)
+        self.journal = types.SimpleNamespace(notes=lambda: self.notes, recipes=list)
         yield self.journal
         self.raise_if_told("end of record")
 
@@ -61,7 +56,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    monkeypatch.chdir(tmp_path)
     return Stage(monkeypatch)
 
 

@@ -26,9 +26,11 @@ def _pip(project: Path, out: Path, *, isolated: bool) -> list[str]:
     return [sys.executable, "-m", "pip", "wheel", "-v", "--no-deps", *options, "-w", str(out), str(project)]
 
 
-def _build(project: Path, out: Path, *, isolated: bool) -> list[str]:
+def build_command(project: Path, out: Path, *, isolated: bool, wheel_only: bool = True) -> list[str]:
+    """The command of `build`; without `wheel_only`, it makes an sdist and from that the wheel."""
     options = [] if isolated else ["--no-isolation", "--skip-dependency-check"]
-    return [sys.executable, "-m", "build", "--wheel", *options, "-o", str(out), str(project)]
+    options += ["--wheel"] if wheel_only else []
+    return [sys.executable, "-m", "build", *options, "-o", str(out), str(project)]
 
 
 def _uv(project: Path, out: Path, *, isolated: bool) -> list[str]:
@@ -36,7 +38,7 @@ def _uv(project: Path, out: Path, *, isolated: bool) -> list[str]:
     return [str(_BIN / "uv"), "build", "--wheel", "--python", sys.executable, *options, "-o", str(out), str(project)]
 
 
-_COMMANDS: Mapping[str, Callable[..., list[str]]] = {"pip": _pip, "build": _build, "uv": _uv}
+_COMMANDS: Mapping[str, Callable[..., list[str]]] = {"pip": _pip, "build": build_command, "uv": _uv}
 
 NAMES = tuple(_COMMANDS)
 

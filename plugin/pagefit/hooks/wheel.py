@@ -6,18 +6,19 @@ and cannot be mended is another matter: there the `unresolved` setting decides, 
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagefit.config import Settings
 from pagefit.errors import ConfigError, PagefitError
+from pagefit.hooks import earlier
+from pagefit.hooks.cache import cache_folder
 from pagefit.hooks.console import errors_as_sentences, say, warn
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ def build(inner_build: Callable[[], Any], directory: Path, settings: Settings, *
     `unresolved` is "error".
     """
     with ExitStack() as until_mended:
-        with _recording(until_mended) as journal:
+        root = Path.cwd()
+        with _recording(root, until_mended) as journal:
             name = inner_build()
         wheel = directory / name
         if holds_elf(wheel):
-            for note in journal.notes() if journal else ():
-                warn(note)
+            if journal:
+                _look_after(journal, root)
             with errors_as_sentences(), _removed_on_failure(wheel):
                 _mend(wheel, journal, settings)
                 if tarball:
@@ -66,19 +68,20 @@ def tarball_folder(wheel_directory: Path, settings: Settings) -> Path:
         return Path(settings.tarball_dir).expanduser().resolve()
     if wheel_directory.name == "dist":
         return wheel_directory.parent / "prebuilt"
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The base directory specification: relative values are to be ignored.
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "pagefit" / "prebuilt"
+    return cache_folder() / "prebuilt"
 
 
 @contextmanager
-def _recording(until_mended: ExitStack) -> Iterator[Journal | None]:
+def _recording(root: Path, until_mended: ExitStack) -> Iterator[Journal | None]:
     recording = ExitStack()
     journal = None
     try:
-        recorder: Any = import_module("pagefit.links.recorder")
+        from pagefit.links import recorder
+
         scratch = tempfile.TemporaryDirectory(prefix="pagefit-", ignore_cleanup_errors=True)
         folder = Path(until_mended.enter_context(scratch))
+        with suppress(OSError, RuntimeError):  # without a cache, every build is the first
+            earlier.recall(root, folder)
         journal = recording.enter_context(recorder.record(folder))
     except Exception as error:
         warn(f"the links of this build are not recorded: {_described(error)}")
@@ -89,6 +92,13 @@ def _recording(until_mended: ExitStack) -> Iterator[Journal | None]:
             recording.close()
         except Exception as error:
             warn(f"recording links ended with {_described(error)}")
+
+
+def _look_after(journal: Journal, root: Path) -> None:
+    for note in journal.notes():
+        warn(note)
+    with suppress(OSError, RuntimeError):
+        earlier.remember(root, journal)
 
 
 @contextmanager
@@ -102,8 +112,9 @@ def _removed_on_failure(wheel: Path) -> Iterator[None]:
 
 
 def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> None:
-    align: Any = import_module("pagefit.align")
-    summary: Any = import_module("pagefit.report.summary")
+    from pagefit import align
+    from pagefit.report import summary
+
     try:
         report = align.wheel(
             wheel,
@@ -112,6 +123,9 @@ def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> None:
             exclude=settings.exclude,
             unresolved=settings.unresolved,
         )
+    except align.Unmended as unmended:
+        summary.write(unmended.report, sys.stderr)
+        raise
     except Exception as error:
         if settings.unresolved == "error":
             raise
