@@ -90,9 +90,9 @@ def decompressed(member: Member, name: str) -> Iterator[bytes]:
 
 
 def compressed(pieces: Iterable[bytes], name: str, where: str) -> Iterator[bytes]:
-    """Compress a stream as gz, xz or zst, on threads, to bytes that show neither their number nor the time.
+    """Compress a stream as gz, bz2, xz or zst, on threads, to bytes that show neither their number nor the time.
 
-    gz and xz come in parts of fixed length that decoders take for one stream; zst always uses its worker mode, whose
+    All but zst come in parts of fixed length that decoders take for one stream; zst always uses its worker mode, whose
     output is the same with any number of workers, with long-distance matching in the largest window that every decoder
     accepts: libraries that are alike cost little more than one.
     """
@@ -102,6 +102,10 @@ def compressed(pieces: Iterable[bytes], name: str, where: str) -> Iterator[bytes
         import lzma
 
         yield from in_order(lambda part: lzma.compress(part, preset=6), _parts(pieces))
+    elif name == "bz2":
+        import bz2
+
+        yield from in_order(bz2.compress, _parts(pieces))
     else:
         yield from in_order(_gzip, _parts(pieces))
 

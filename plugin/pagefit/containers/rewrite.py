@@ -14,8 +14,9 @@ from pathlib import Path
 
 from pagefit.atomic import replacing
 from pagefit.containers import wheel, ziprewrite
-from pagefit.containers.kinds import TAR_BLOCK, kind_of
+from pagefit.containers.kinds import COMPRESSIONS, TAR_BLOCK, kind_of
 from pagefit.containers.member import open_file
+from pagefit.containers.tarrewrite import rewrite_tar
 from pagefit.errors import Refused
 
 
@@ -53,6 +54,9 @@ def file(source: Path, target: Path, replacements: Mapping[str, Path]) -> tuple[
         return tuple(f"{name} is gone: a signature over RECORD is void when RECORD changes" for name in dropped)
     if kind == "zip":
         ziprewrite.rewrite_zip(source, target, replacements)
+        return ()
+    if kind in ("tar", *COMPRESSIONS):
+        rewrite_tar(source, target, replacements)
         return ()
     raise Refused(
         f"a container of the kind {kind!r} cannot be rewritten",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
 from pagefit.containers import compression
-from pagefit.containers.kinds import TAR_BLOCK, Kind, is_tar_header
+from pagefit.containers.kinds import Kind
 from pagefit.containers.member import Member, MemberFile, Spool
 from pagefit.errors import InputError
 
@@ -46,22 +46,34 @@ class Header(tarfile.TarInfo):
 
 
 def members(archive: Member, kind: Kind) -> Iterator[Member]:
-    """The regular files, in order, of an archive that is a plain tar or a compressed stream; links are left out.
+    """The regular files, in order, of an archive that is a plain tar or a compressed one; links are left out.
 
-    None when the compressed stream holds no tar archive. Raises InputError when anything is damaged or cut off.
+    Raises InputError when anything is damaged or cut off.
     """
     if kind == "tar":
         yield from _members(archive, io.BufferedReader(MemberFile(archive)), "r:")
         return
     stream = io.BufferedReader(ChunkFile(compression.decompressed(archive, kind)), _CHUNK)
-    if is_tar_header(stream.peek(TAR_BLOCK)[:TAR_BLOCK]):
-        yield from _members(archive, stream, "r|")
-        # A stream's checksum is behind the archive's end.
-        while stream.read(_CHUNK):
-            pass
+    yield from _members(archive, stream, "r|")
+    # A stream's checksum is behind the archive's end.
+    while stream.read(_CHUNK):
+        pass
 
 
-def _members(archive: Member, stream: io.BufferedIOBase, mode: str) -> Iterator[Member]:
+def headers(archive: Member) -> Iterator[tarfile.TarInfo]:
+    """The headers of all members of a plain tar archive. Raises InputError when one is damaged."""
+    for header, _ in _headers(archive, io.BufferedReader(MemberFile(archive)), "r:"):
+        yield header
+
+
+def name_of(header: tarfile.TarInfo) -> str:
+    """The name of a member without the `./` that `tar -c .` puts before it."""
+    return header.name.removeprefix("./")
+
+
+def _headers(
+    archive: Member, stream: io.BufferedIOBase, mode: str
+) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     with _clear_errors(archive):
         tar = tarfile.open(  # noqa: SIM115  # it holds no resource but `stream`
             fileobj=stream,
@@ -73,10 +85,14 @@ def _members(archive: Member, stream: io.BufferedIOBase, mode: str) -> Iterator[
         while header := tar.next():
             # `tarfile` would keep every header it has seen.
             tar.members.clear()
-            file = tar.extractfile(header) if header.isreg() else None
-            if file is not None:
-                names = (*archive.names, header.name.removeprefix("./"))
-                yield Member(names, header.size, Spool(_chunks(archive, file)).read_at)
+            yield header, tar
+
+
+def _members(archive: Member, stream: io.BufferedIOBase, mode: str) -> Iterator[Member]:
+    for header, tar in _headers(archive, stream, mode):
+        file = tar.extractfile(header) if header.isreg() else None
+        if file is not None:
+            yield Member((*archive.names, name_of(header)), header.size, Spool(_chunks(archive, file)).read_at)
 
 
 def _chunks(archive: Member, file: IO[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pagefit.containers import armembers, zipdirectory, zipmembers
+from pagefit.containers import armembers, compression, zipdirectory, zipmembers
 from pagefit.containers.kinds import (
     LONGEST_SIGNATURE,
     SHORTEST_SIGNATURE,
@@ -20,6 +20,7 @@ from pagefit.containers.kinds import (
     TAR_BLOCK,
     Kind,
     is_loadable,
+    is_tar_header,
     kind_of,
 )
 from pagefit.containers.member import Member, damaged, open_file
@@ -81,12 +82,17 @@ def _container(member: Member, kind: Kind | None, depth: int) -> Iterator[Member
         return _in_zip(member, depth)
     if kind == "ar":
         return _in_each(armembers.members(member), depth)
-    if kind is None or kind == "elf":
+    if kind is None or kind == "elf" or (kind != "tar" and not _holds_tar(member, kind)):
         return None
     # Imported late: `tarfile` brings `shutil` and every compression with it, and wheels need none of them.
     from pagefit.containers import tarmembers
 
     return _in_each(tarmembers.members(member, kind), depth)
+
+
+def _holds_tar(member: Member, kind: Kind) -> bool:
+    first = next(compression.decompressed(member, kind), b"")
+    return is_tar_header(first[:TAR_BLOCK])
 
 
 def _in_each(members: Iterator[Member], depth: int) -> Iterator[Member]:
