@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from pagefit.elf.headers import Image
     from pagefit.loaders.verdict import Judgement
+    from pagefit.manifest import Origin
 
 Engine = Literal["auto", "relink", "realign"]
 Layout = Literal["dense", "padded"]
@@ -114,6 +115,18 @@ class Report:
     def refused(self) -> tuple[Outcome, ...]:
         """The files that do not fit and could not be mended."""
         return tuple(outcome for outcome in self.outcomes if outcome.action is Action.REFUSED)
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """How each mended file was mended, for the manifest of a prebuilt tarball."""
+        from pagefit.manifest import Origin
+
+        return {
+            done.path: Origin(
+                done.engine, done.detail, tuple(load.align for load in done.before.loads), done.provenance
+            )
+            for done in self.mended
+        }
 
     @property
     def mended(self) -> tuple[Outcome, ...]:

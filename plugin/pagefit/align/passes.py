@@ -53,6 +53,10 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
             target.unlink(missing_ok=True)
             reasons.append(f"{engine}: {refusal}")
             continue
+        except Exception as error:  # an engine's defect must not cost the build, nor the engines after it
+            target.unlink(missing_ok=True)
+            reasons.append(f"{engine}: a defect of pagefit, please report it ({type(error).__name__}: {error})")
+            continue
         return replace(
             assessed,
             action=Action.MENDED,

@@ -18,9 +18,12 @@ from pagefit.errors import PagefitError
 #: Module of each subcommand; only the one asked for is imported.
 _COMMANDS: Final = {
     "check": "pagefit.cli.check",
+    "align": "pagefit.cli.align",
     "show": "pagefit.cli.show",
     "explain": "pagefit.cli.explain",
+    "pack": "pagefit.cli.pack",
     "record": "pagefit.cli.record",
+    "meson": "pagefit.cli.meson",
 }
 
 

@@ -22,6 +22,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("path", nargs="+", type=Path, metavar="WHEEL|FOLDER")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the tarballs go")
     parser.add_argument("--compression", choices=("xz", "zst", "gz"), default="xz", help="default: %(default)s")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="pack everything a wheel installs into {wheel}.whole.tar.xz, for `prebuilt.from` of an sdist",
+    )
     parser.add_argument("--json", action="store_true", help="say what was written as JSON")
     parser.set_defaults(run=run)
 
@@ -29,10 +34,13 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the tarballs; 0. Raises InputError or OutputError at the first that cannot be written."""
     from pagefit.containers import tarball
+    from pagefit.prebuilt import variant
 
     written = []
     for path in args.path:
-        if path.is_dir():
+        if args.whole:
+            target = variant.pack_whole(path, args.output)
+        elif path.is_dir():
             target = tarball.write_tree(
                 _files(path), args.output, stem=path.resolve().name, compression=args.compression
             )

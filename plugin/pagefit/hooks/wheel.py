@@ -11,7 +11,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from pagefit.hooks.cache import cache_folder
 from pagefit.hooks.console import errors_as_sentences, say, warn
 
 if TYPE_CHECKING:
+    from pagefit.align import Report
     from pagefit.links.journal import Journal
 
 _ELF_MAGIC = b"\x7fELF"
@@ -43,9 +43,9 @@ def build(inner_build: Callable[[], Any], directory: Path, settings: Settings, *
             if journal:
                 _look_after(journal, root)
             with errors_as_sentences(), _removed_on_failure(wheel):
-                _mend(wheel, journal, settings)
+                report = _mend(wheel, journal, settings)
                 if tarball:
-                    _pack(wheel, settings)
+                    _pack(wheel, report, settings)
     return name
 
 
@@ -111,7 +111,8 @@ def _removed_on_failure(wheel: Path) -> Iterator[None]:
         raise
 
 
-def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> None:
+def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> Report | None:
+    """Align the wheel in place and report; None when that failed and the user wants no error of it."""
     from pagefit import align
     from pagefit.report import summary
 
@@ -130,15 +131,19 @@ def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> None:
         if settings.unresolved == "error":
             raise
         warn(f"{wheel.name} is left as the inner backend built it: {_described(error)}")
-    else:
-        summary.write(report, sys.stderr)
+        return None
+    summary.write(report, sys.stderr)
+    return report
 
 
-def _pack(wheel: Path, settings: Settings) -> None:
-    tarball: Any = import_module("pagefit.containers.tarball")
+def _pack(wheel: Path, report: Report | None, settings: Settings) -> None:
+    from pagefit.containers import tarball
+
     folder = tarball_folder(wheel.parent, settings)
     try:
-        path = tarball.write(wheel, folder, compression=settings.compression)
+        path = tarball.write(
+            wheel, folder, compression=settings.compression, origins=report.origins if report else None
+        )
     except (OSError, PagefitError) as error:
         if settings.tarball_dir is not None:
             raise ConfigError(f"the prebuilt tarball cannot be written: {error}", where=str(folder)) from error

@@ -6,13 +6,13 @@ import gzip
 import io
 import os
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pagefit.atomic import replacing
 from pagefit.errors import ConfigError, InputError
 from pagefit.prebuilt import source
-from pagefit.prebuilt.variant import ARCHIVE, MANIFEST, Variant, from_wheel
+from pagefit.prebuilt.variant import ARCHIVE, MANIFEST, Variant, from_artifact
 
 
 def artifacts(root: Path, patterns: Sequence[str]) -> list[Path]:
@@ -46,7 +46,7 @@ def add(sdist: Path, built: Sequence[Path]) -> tuple[Variant, ...]:
     stem = sdist.name.removesuffix(".tar.gz")
     variants: dict[str, tuple[Variant, bytes]] = {}
     for wheel in built:
-        variant, packed = from_wheel(wheel, files)
+        variant, packed = from_artifact(wheel, files)
         if "-".join(wheel.name.split("-")[:2]).lower() != stem.lower():
             raise InputError(f"is not a wheel of {stem}", where=wheel.name, remedy="Build it from this source.")
         if variant.key in variants:
@@ -58,24 +58,17 @@ def add(sdist: Path, built: Sequence[Path]) -> tuple[Variant, ...]:
 
 def _append(sdist: Path, folder: str, variants: Sequence[tuple[Variant, bytes]]) -> None:
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
-    handle, name = tempfile.mkstemp(dir=sdist.parent, prefix=".pagefit-")
-    try:
-        # The name and time in a gzip header would make the same sdist differ from build to build.
-        with (
-            os.fdopen(handle, "wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=epoch) as packed,
-            tarfile.open(sdist) as old,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
-        ):
-            for member in old:
-                new.addfile(member, old.extractfile(member) if member.isfile() else None)
-            for variant, archive in variants:
-                for path, data in ((MANIFEST, variant.to_json().encode()), (ARCHIVE, archive)):
-                    entry = tarfile.TarInfo(f"{folder}/prebuilt/{variant.key}/{path}")
-                    entry.size, entry.mtime, entry.mode = len(data), epoch, 0o644
-                    new.addfile(entry, io.BytesIO(data))
-        os.chmod(name, sdist.stat().st_mode & 0o777)
-        os.replace(name, sdist)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    # The name and time in a gzip header would make the same sdist differ from build to build.
+    with (
+        replacing(sdist) as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=epoch) as packed,
+        tarfile.open(sdist) as old,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for member in old:
+            new.addfile(member, old.extractfile(member) if member.isfile() else None)
+        for variant, archive in variants:
+            for path, data in ((MANIFEST, variant.to_json().encode()), (ARCHIVE, archive)):
+                entry = tarfile.TarInfo(f"{folder}/prebuilt/{variant.key}/{path}")
+                entry.size, entry.mtime, entry.mode = len(data), epoch, 0o644
+                new.addfile(entry, io.BytesIO(data))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import IO
 from packaging.tags import sys_tags
 from packaging.utils import canonicalize_name
 
+from pagefit.atomic import replacing
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import read_image
 from pagefit.errors import InputError
@@ -77,16 +77,11 @@ def assemble(variant: Variant, folder: Path, wheel_directory: Path) -> Path:
     wheel. Raises Unfit when a loader of this machine would not load one of the files.
     """
     target = wheel_directory / variant.wheel
-    handle, name = tempfile.mkstemp(dir=wheel_directory, prefix=".pagefit-")
-    scratch = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as raw, zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as wheel:
+    with replacing(target) as raw:
+        with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as wheel:
             _fill(wheel, variant, folder / ARCHIVE)
-        _judge(scratch)
-        scratch.chmod(0o644)
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
+        raw.flush()
+        _judge(Path(raw.name))
     return target
 
 

@@ -12,13 +12,14 @@ import json
 import re
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from pagefit.atomic import replacing
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
@@ -27,6 +28,8 @@ from pagefit.loaders.machines import machine_name
 SCHEMA: Final = 1
 MANIFEST: Final = "manifest.json"
 ARCHIVE: Final = "files.tar.xz"
+#: How the tarball of a wheel's whole install set ends, in place of `.whl`.
+WHOLE: Final = ".whole.tar.xz"
 
 #: A hostile manifest must not make us write more than any real wheel holds (bytes).
 LARGEST_SET: Final = 16 << 30
@@ -94,24 +97,25 @@ def require_inside(path: str, where: str) -> None:
         raise InputError(f"the path {path!r} leads out of the archive", where=where)
 
 
-def from_wheel(wheel: Path, source: Mapping[str, str]) -> tuple[Variant, bytes]:
-    """Make the variant of a wheel built from `source`: its manifest, and `files.tar.xz` as bytes.
+def from_artifact(path: Path, source: Mapping[str, str]) -> tuple[Variant, bytes]:
+    """Make the variant of a wheel, or of the tarball `pack_whole` made of one: its manifest and its `files.tar.xz`.
 
-    The same wheel gives the same bytes. Raises InputError when it is not a wheel.
+    `source` are the files it was built from. The same artifact gives the same bytes. Raises InputError when it is
+    neither.
     """
+    wheel = path.name.removesuffix(WHOLE) + ".whl" if path.name.endswith(WHOLE) else path.name
     try:
-        *_, tags = parse_wheel_filename(wheel.name)
-        with zipfile.ZipFile(wheel) as archive:
-            files, packed = _pack(archive)
-    except (InvalidWheelFilename, zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"not a wheel: {error}", where=str(wheel)) from error
+        *_, tags = parse_wheel_filename(wheel)
+        files, packed = _pack(_members(path))
+    except (InvalidWheelFilename, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(f"neither a wheel nor the tarball of one: {error}", where=str(path)) from error
     platforms = set()
     glibc: tuple[int, ...] = ()
-    for member in walk(wheel):
+    for member in walk(path):
         platforms.add(platform(read_image(member.read_at, member.size, where=member.path)))
         glibc = max(glibc, _newest_glibc(member.read_at(0, member.size)))
     variant = Variant(
-        wheel=wheel.name,
+        wheel=wheel,
         tags=tuple(sorted(map(str, tags))),
         platforms=tuple(sorted(platforms)),
         glibc=".".join(map(str, glibc)),
@@ -121,23 +125,47 @@ def from_wheel(wheel: Path, source: Mapping[str, str]) -> tuple[Variant, bytes]:
     return variant, packed
 
 
+def pack_whole(wheel: Path, folder: Path) -> Path:
+    """Write the whole install set of a wheel as a tarball into `folder`; its path.
+
+    Raises InputError when it is not a wheel, OutputError when the tarball cannot be written.
+    """
+    _, packed = from_artifact(wheel, {})
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / (wheel.stem + WHOLE)
+    with replacing(target) as file:
+        file.write(packed)
+    return target
+
+
 def platform(image: Image) -> str:
     """Class, byte order and machine of an ELF file in one word."""
     header = image.header
     return f"{header.bits}-bit-{header.byteorder}-endian-{machine_name(header.machine).replace(' ', '-')}"
 
 
-def _pack(archive: zipfile.ZipFile) -> tuple[tuple[File, ...], bytes]:
+def _members(path: Path) -> Iterator[tuple[str, int, bytes]]:
+    """Name, permission bits and content of every file in a wheel or in the tarball of one."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    yield info.filename, (info.external_attr >> 16) & 0o777 or 0o644, archive.read(info)
+        return
+    with tarfile.open(path, "r:xz") as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isreg() else None
+            if file is not None:
+                yield member.name, member.mode & 0o777, file.read()
+
+
+def _pack(members: Iterable[tuple[str, int, bytes]]) -> tuple[tuple[File, ...], bytes]:
     files = []
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=6, format=tarfile.PAX_FORMAT) as tar:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            data = archive.read(info)
-            mode = (info.external_attr >> 16) & 0o777 or 0o644
-            files.append(File(info.filename, len(data), hashlib.sha256(data).hexdigest(), mode))
-            entry = tarfile.TarInfo(info.filename)
+        for name, mode, data in members:
+            files.append(File(name, len(data), hashlib.sha256(data).hexdigest(), mode))
+            entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(data), mode
             tar.addfile(entry, io.BytesIO(data))
     return tuple(files), buffer.getvalue()

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 def write(report: Report, stream: TextIO, *, dry_run: bool = False) -> None:
     """Write the report of one container."""
     would = " (dry run: nothing was written)" if dry_run else ""
-    print(
-        f"pagefit: {report.container.name} for pages of up to {format_page_size(report.page_size)}{would}", file=stream
-    )
+    name = report.container.resolve().name
+    print(f"pagefit: {name} for pages of up to {format_page_size(report.page_size)}{would}", file=stream)
     rows = [_row(outcome, report) for outcome in report.outcomes]
     for line in _columns(rows):
         print(f"  {line}", file=stream)
@@ -90,11 +89,13 @@ def _totals(report: Report) -> str:
     )
     raw_before = sum(outcome.before.size for outcome in report.outcomes)
     raw_after = sum((outcome.after or outcome.before).size for outcome in report.outcomes)
-    whole = f"{report.container.suffix.lstrip('.') or 'all'} {change(report.size_before, report.size_after)}"
-    if report.size_before != report.size_after:
+    whole = ""
+    if report.compressed:
+        whole = f"; {report.container.suffix.lstrip('.')} {change(report.size_before, report.size_after)}"
+    if report.compressed and report.size_before != report.size_after:
         whole += f" ({100 * (report.size_after / report.size_before - 1):+.2f} %)"
     noun = "ELF file" if len(report.outcomes) == 1 else "ELF files"
-    return f"{len(report.outcomes)} {noun}: {files}; raw {change(raw_before, raw_after)}; {whole}"
+    return f"{len(report.outcomes)} {noun}: {files}; raw {change(raw_before, raw_after)}{whole}"
 
 
 def _columns(rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Plain Meson projects: the subproject, relinking after the compile, and the tarball of the installed set."""

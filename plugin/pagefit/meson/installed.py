@@ -1,0 +1,40 @@
+"""The prebuilt tarball of a plain Meson project: what `meson install` would put on a system, as it would be there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+from pagefit.containers import tarball
+from pagefit.errors import InputError
+
+
+def pack(build: Path, folder: Path) -> Path:
+    """Install a built Meson project into a scratch DESTDIR and pack its ELF files; the tarball, in `folder`.
+
+    Installing fixes RPATHs and strips as configured, so the tarball holds what users get. Raises InputError when
+    `build` is not a Meson build folder or the project cannot be installed.
+    """
+    try:
+        project = json.loads((build / "meson-info" / "intro-projectinfo.json").read_text())
+        machines = json.loads((build / "meson-info" / "intro-machines.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError("not a Meson build folder", where=str(build), remedy="Run `meson setup` first.") from error
+    host = machines["host"]
+    with tempfile.TemporaryDirectory(prefix="pagefit-") as scratch:
+        command = [*_meson(), "install", "-C", str(build), "--destdir", scratch, "--no-rebuild", "--quiet"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise InputError(f"meson install failed: {(done.stderr or done.stdout).strip()}", where=str(build))
+        installed = [(path.relative_to(scratch).as_posix(), path) for path in sorted(Path(scratch).rglob("*"))]
+        stem = f"{project['descriptive_name']}-{project['version']}-{host['system']}_{host['cpu_family']}"
+        return tarball.write_tree([pair for pair in installed if pair[1].is_file()], folder, stem=stem)
+
+
+def _meson() -> list[str]:
+    """The Meson that runs us, which it tells its run targets; else the one on PATH."""
+    return shlex.split(os.environ.get("MESONINTROSPECT", ""))[:-1] or ["meson"]
