@@ -73,7 +73,7 @@ def test_the_table_names_file_rule_segment_and_remedy(files: Path, capsys: Captu
     assert "good.so" not in out
     assert "C1   glibc>=2.35 at 16K, 64K: segment 1 (RW)" in out
     assert "pagefit align" in out
-    assert out.strip().endswith("2 ELF files, page sizes 4K, 16K, 64K: 1 fit, 1 do not fit.")
+    assert out.strip().endswith("2 ELF files, page sizes 4K, 16K, 64K: 1 fit, 1 does not fit.")
     assert "p/good.so" in check(capsys, "-v", "p.tar.gz")[1]
 
 

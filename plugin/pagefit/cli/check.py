@@ -42,6 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--format", choices=_FORMATS, default="table", help="what to print (default: table)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with drawings of the pages")
     parser.add_argument(
         "--baseline", type=Path, metavar="FILE", help=f"known exceptions (default: {baseline.FILE_NAME})"
     )
@@ -56,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
     reports = _with_progress(survey(_paths(args.inputs), Options(asked, args.deep)))
     results = sort_out(reports, known, asked)
     _print(results, args)
+    if args.html:
+        from pagefit.report import html
+
+        html.write(results, args.html)
     return results.exit_code
 
 

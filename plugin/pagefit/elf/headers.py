@@ -23,8 +23,8 @@ ReadAt = Callable[[int, int], bytes]
 #: A first read that covers the header and program headers of nearly every file in one go (bytes).
 PREFIX: Final = 4096
 
-#: No linker makes more program headers than this; a hostile count must not make us read far (entries).
-MAX_PROGRAM_HEADERS: Final = 4096
+#: More program headers than this no linker makes and the kernel and bionic do not read (64 KiB of them, in entries).
+MAX_PROGRAM_HEADERS: Final = 1170
 
 _EHDR: Final = {c.ELFCLASS32: "HHIIIIIHHHHHH", c.ELFCLASS64: "HHIQQQIHHHHHH"}
 _PHDR: Final = {c.ELFCLASS32: "IIIIIIII", c.ELFCLASS64: "IIQQQQQQ"}

@@ -68,7 +68,7 @@ def _problems(load: Segment, image: Image, memory: Memory) -> Iterator[Fault | _
         yield from _file_problems(load, image, memory)
     if _gap(memory, load.file_vend, load.vend):
         yield _missing(load, load.file_vend)
-    for piece in memory.within(load.file_vend, load.vend):
+    for piece in _pieces(memory, load.file_vend, load.vend):
         if piece.source is Source.FILE:
             offset = piece.start - piece.delta
             where = f"bss {piece.start:#x}-{piece.end:#x} of {name(load)}"
@@ -93,7 +93,7 @@ def _file_problems(load: Segment, image: Image, memory: Memory) -> Iterator[Faul
         return
     if _gap(memory, load.vaddr, load.file_vend):
         yield _missing(load, load.vaddr)
-    for piece in memory.within(load.vaddr, load.file_vend):
+    for piece in _pieces(memory, load.vaddr, load.file_vend):
         promised, length = piece.start - load.delta, piece.end - piece.start
         where = f"bytes {piece.start:#x}-{piece.end:#x} of {name(load)}"
         if piece.source is Source.ZERO:
@@ -174,6 +174,17 @@ def weaker(relro: Segment, page_size: int) -> Fault:
         f"RELRO ends at {relro.vend:#x}, inside a page of {format_page_size(page_size)}: its bytes from "
         f"{max(relro.vaddr, down(relro.vend, page_size)):#x} on stay writable",
     )
+
+
+def _pieces(memory: Memory, start: int, end: int) -> Iterator[Piece]:
+    """The pieces between two addresses, each either within the file's pages or beyond them."""
+    for piece in memory.within(start, end):
+        limit = memory.file_limit + piece.delta
+        if piece.source is Source.FILE and piece.start < limit < piece.end:
+            yield piece._replace(end=limit)
+            yield piece._replace(start=limit)
+        else:
+            yield piece
 
 
 def _stripped(memory: Memory, start: int, end: int, needed: int) -> Piece | None:

@@ -70,7 +70,7 @@ def _outcomes(
             up = loader.relro_rounds_up
             if up not in plain:
                 plain[up] = is_plain(image, size, relro_rounds_up=up)
-            faults = _plain_faults(image, size, loader) if plain[up] else _faults(image, read, size, loader)
+            faults = _plain_faults(image, size, loader) if plain[up] else simulate(image, read, size, loader)
             if loader is bionic.LOADER:
                 faults = [*faults, *bionic.app_check(image, size)]
             outcomes[loader.name, size] = _outcome(faults, loader, size)
@@ -84,8 +84,8 @@ def _plain_faults(image: Image, page_size: int, loader: Loader) -> list[Fault]:
     return [weaker(relro, page_size)]
 
 
-def _faults(image: Image, read: ReadAt, page_size: int, loader: Loader) -> list[Fault]:
-    """The long way: let the loader map the file, and look at the memory."""
+def simulate(image: Image, read: ReadAt, page_size: int, loader: Loader) -> list[Fault]:
+    """What goes wrong when one loader maps the file at one page size (bytes): the long way, memory and all."""
     if faults := list(_shapeless(image)) or list(loader.reject(image, page_size)):
         return faults
     memory = Memory(page_size, image.size)

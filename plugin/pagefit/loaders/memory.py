@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pagefit.elf import constants as c
@@ -81,15 +81,14 @@ class Memory:
             if piece.start != reached or not (unlocked or piece.rights & c.PF_W) or self.beyond_file(piece):
                 return False
             reached = piece.end
-        self._replace(
-            start, end, [piece._replace(source=Source.ZERO, delta=0, owner=owner) for piece in pieces]
-        )  # fmt: skip
+        zeros = (piece._replace(source=Source.ZERO, delta=0, owner=owner) for piece in pieces)
+        self._replace(start, end, _merged(zeros))
         return reached == end
 
     def protect(self, start: int, end: int, rights: int) -> bool:
         """Change the rights of whole pages, as mprotect does; False (ENOMEM) when not all of them are mapped."""
         pieces = list(self.within(start, end))
-        self._replace(start, end, [piece._replace(rights=rights) for piece in pieces])
+        self._replace(start, end, _merged(piece._replace(rights=rights) for piece in pieces))
         covered = sum(piece.end - piece.start for piece in pieces)
         return covered == max(0, end - start)
 
@@ -118,3 +117,14 @@ class Memory:
                 replacement = [*replacement, piece._replace(start=max(piece.start, end))]
         self._pieces[first:last] = replacement
         self._starts[first:last] = [piece.start for piece in replacement]
+
+
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+    """Neighbours that have become alike as one, so that thousands of segments in one page stay cheap."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        if merged and merged[-1].end == piece.start and merged[-1][2:] == piece[2:]:
+            merged[-1] = merged[-1]._replace(end=piece.end)
+        else:
+            merged.append(piece)
+    return merged

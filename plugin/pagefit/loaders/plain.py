@@ -60,6 +60,8 @@ def _plain_relro(relros: tuple[Segment, ...], loads: tuple[Segment, ...], mask: 
     relro = relros[0]
     for load in loads:
         if load.vaddr <= relro.vaddr < load.vend:
+            if load.flags & (c.PF_W | c.PF_X) != c.PF_W:
+                return False
             starts = relro.vaddr == load.vaddr or not relro.vaddr & mask
             ends = not rounds_up or relro.vend >= load.vend or not relro.vend & mask
             return starts and ends and relro.vend <= load.vend + mask & ~mask

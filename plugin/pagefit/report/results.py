@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pagefit.loaders.machines import machine_name
-from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Verdict
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Verdict, format_page_sizes
 from pagefit.report.baseline import Known
 from pagefit.survey import Report
 
@@ -48,6 +48,14 @@ class Issue(NamedTuple):
         return not self.finding.verdict.loads and self.excuse is None
 
 
+class Line(NamedTuple):
+    """Issues of one rule about one file, as people read them."""
+
+    rule: str
+    fails: bool
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """One file, its issues (the worst first), and what that makes of it."""
@@ -70,6 +78,22 @@ class Checked:
     def machine(self) -> str:
         """The machine's name; nothing for what could not be read."""
         return machine_name(self.report.image.header.machine) if self.report.image else ""
+
+    def lines(self, *, notes: bool) -> list[Line]:
+        """A line for each rule, set of loaders and of page sizes; with `notes` also what fails nothing."""
+        groups: dict[tuple[object, ...], list[Issue]] = {}
+        for issue in self.issues:
+            if notes or not issue.finding.verdict.loads:
+                key = (issue.finding.rule, issue.finding.verdict, issue.loaders, issue.page_sizes, issue.excuse)
+                groups.setdefault(key, []).append(issue)
+        return [_line(group[0], len(group) - 1) for group in groups.values()]
+
+
+def _line(issue: Issue, more: int) -> Line:
+    others = f" (and {more} more)" if more else ""
+    excuse = f" [excused: {issue.excuse.reason or 'known exception'}]" if issue.excuse else ""
+    where = f"{', '.join(issue.loaders)} at {format_page_sizes(issue.page_sizes)}"
+    return Line(issue.finding.rule, issue.fails, f"{where}: {issue.finding.message}{others}{excuse}")
 
 
 @dataclass(frozen=True, slots=True)

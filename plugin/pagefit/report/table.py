@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pagefit.loaders.rules import RULES
 from pagefit.loaders.verdict import Verdict, format_page_size, format_page_sizes
-from pagefit.report.results import Checked, Issue, Outcome, Results
+from pagefit.report.results import Checked, Outcome, Results
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,35 +70,11 @@ def _plain(results: Results, *, verbose: bool) -> Iterator[str]:
                 for size in results.page_sizes
             ).rstrip()
         )
-        for rule, _, description in _shown(file, verbose=verbose):
-            yield f"    {rule:<4} {description}"
+        for line in file.lines(notes=verbose):
+            yield f"    {line.rule:<4} {line.text}"
     if listed:
         yield ""
     yield from _closing(results, verbose=verbose)
-
-
-class _Line(NamedTuple):
-    rule: str
-    fails: bool
-    description: str
-
-
-def _shown(file: Checked, *, verbose: bool) -> list[_Line]:
-    """A line for each rule, verdict and excuse, however many segments it concerns."""
-    groups: dict[tuple[object, ...], list[Issue]] = {}
-    for issue in file.issues:
-        if verbose or not issue.finding.verdict.loads:
-            key = (issue.finding.rule, issue.finding.verdict, issue.loaders, issue.page_sizes, issue.excuse)
-            groups.setdefault(key, []).append(issue)
-    return [_Line(group[0].finding.rule, group[0].fails, _describe(group)) for group in groups.values()]
-
-
-def _describe(same: list[Issue]) -> str:
-    first, more = same[0], len(same) - 1
-    others = f" (and {more} more)" if more else ""
-    excuse = f" [excused: {first.excuse.reason or 'known exception'}]" if first.excuse else ""
-    where = f"{', '.join(first.loaders)} at {format_page_sizes(first.page_sizes)}"
-    return f"{where}: {first.finding.message}{others}{excuse}"
 
 
 def _closing(results: Results, *, verbose: bool) -> Iterator[str]:
@@ -135,7 +111,7 @@ def summary(results: Results) -> str:
     parts += [
         f"{results.count(outcome)} {words}"
         for outcome, words in (
-            (Outcome.MISFIT, "do not fit"),
+            (Outcome.MISFIT, "does not fit" if results.count(Outcome.MISFIT) == 1 else "do not fit"),
             (Outcome.EXCUSED, "excused by the baseline"),
             (Outcome.NOT_APPLICABLE, "not applicable"),
             (Outcome.UNREADABLE, "could not be judged"),
@@ -159,7 +135,7 @@ def _write_rich(results: Results, console: Console, *, verbose: bool) -> None:
         table.add_column("rules", overflow="fold")
         for file in group:
             verdicts = [file.report.judgement.at(size) for size in results.page_sizes]
-            rules = dict.fromkeys(line.rule for line in _shown(file, verbose=verbose))
+            rules = dict.fromkeys(line.rule for line in file.lines(notes=verbose))
             table.add_row(
                 Text(file.report.names[-1]),
                 file.machine,
@@ -169,10 +145,10 @@ def _write_rich(results: Results, console: Console, *, verbose: bool) -> None:
         console.print(table)
         console.print()
     for file in listed:
-        if lines := _shown(file, verbose=verbose):
+        if lines := file.lines(notes=verbose):
             console.print(Text(file.report.path, "bold"))
         for line in lines:
             style = "red" if line.fails else "dim"
-            console.print(Text.assemble("  ", (f"{line.rule:<4}", style), " ", line.description))
+            console.print(Text.assemble("  ", (f"{line.rule:<4}", style), " ", line.text))
     for sentence in _closing(results, verbose=verbose):
         console.print(Text(sentence, "bold" if sentence == summary(results) else ""))
