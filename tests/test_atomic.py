@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
-from pagefit.atomic import replacing
+from pagefit.atomic import copy_with_holes, replacing
 from pagefit.errors import InputError, OutputError
 from support.limits import no_file_longer_than
 
@@ -55,3 +56,13 @@ def test_a_full_disk_is_a_clear_error(target: Path) -> None:
 def test_a_folder_that_takes_no_files_is_a_clear_error() -> None:
     with pytest.raises(OutputError, match=r"/proc/x\.whl: cannot be written"), replacing(Path("/proc/x.whl")):
         pass
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 8191, 3 * (1 << 20) + 5])
+def test_padding_becomes_a_hole_and_reads_as_zeros(size: int, tmp_path: Path) -> None:
+    data = b"head" + bytes(size) + b"tail" + bytes(size)
+    target = tmp_path / "x"
+    with replacing(target) as file:
+        copy_with_holes(io.BytesIO(data), file)
+    assert target.read_bytes() == data
+    assert target.stat().st_blocks * 512 <= 16384

@@ -6,9 +6,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from pagefit.errors import OutputError
+
+#: File systems keep holes in blocks of this size or a divisor of it (bytes).
+_BLOCK: Final = 4096
+_CHUNK: Final = 1 << 20
 
 
 @contextlib.contextmanager
@@ -35,3 +39,20 @@ def replacing(target: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
+
+
+def copy_with_holes(reader: IO[bytes], writer: IO[bytes]) -> None:
+    """Copy all that `reader` holds, leaving whole blocks of zeros unwritten: padding takes no room on the disk then.
+
+    `writer` has to be a new file. Raises OSError.
+    """
+    size = 0
+    while chunk := reader.read(_CHUNK):
+        for start in range(0, len(chunk), _BLOCK):
+            block = chunk[start : start + _BLOCK]
+            if block.count(0) == len(block):
+                writer.seek(len(block), os.SEEK_CUR)
+            else:
+                writer.write(block)
+        size += len(chunk)
+    writer.truncate(size)

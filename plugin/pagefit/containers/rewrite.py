@@ -6,13 +6,12 @@ Every write is whole or not at all; a folder's files are each replaced whole.
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pagefit.atomic import replacing
+from pagefit.atomic import copy_with_holes, replacing
 from pagefit.containers import wheel, ziprewrite
 from pagefit.containers.kinds import COMPRESSIONS, TAR_BLOCK, kind_of
 from pagefit.containers.member import open_file
@@ -79,6 +78,6 @@ def copy(source: Path, target: Path, *, like: Path) -> None:
     """Write the bytes of one file to `target`, whole or not at all, with the mode and times of `like`."""
     status = like.stat()
     with source.open("rb") as reader, replacing(target, mode=status.st_mode & 0o7777) as writer:
-        shutil.copyfileobj(reader, writer, 1 << 20)
+        copy_with_holes(reader, writer)
     # Guile takes an object file only while it is not older than its source, and ninja compares times, too.
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

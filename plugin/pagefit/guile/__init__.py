@@ -6,13 +6,14 @@ this program. How Guile's loader judges a file is `pagefit.loaders.guile`'s busi
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pagefit.atomic import replacing
+from pagefit.atomic import copy_with_holes, replacing
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.errors import ConfigError, Refused
 from pagefit.guile.format import Version, bytecode_version, is_guile_2_0, variant
@@ -23,9 +24,6 @@ Strategy = Literal["link", "shift"]
 
 #: No kernel has pages this large; addresses in the format are 32 bits wide (bytes).
 _MAX_PAGE_SIZE = 1 << 30
-
-#: File systems keep holes in blocks of this size or a divisor of it (bytes).
-_BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +102,9 @@ def realign(source: Path, target: Path, page_size: int) -> Realigned:
     OSError when `source` cannot be read; OutputError when `target` cannot be written.
     """
     data, realigned = relink(source.read_bytes(), page_size, where=str(source))
-    _write(data, source, target)
-    return realigned
-
-
-def _write(data: bytes, source: Path, target: Path) -> None:
-    """Put a new file with `data` in the place of `target`; padding becomes a hole, as in files of Guile 3.0.10."""
     status = source.stat()
     with replacing(target, mode=stat.S_IMODE(status.st_mode)) as file:
-        for start in range(0, len(data), _BLOCK):
-            block = data[start : start + _BLOCK]
-            if block.count(0) == len(block):
-                file.seek(len(block), os.SEEK_CUR)
-            else:
-                file.write(block)
-        file.truncate(len(data))
+        # As in files of Guile 3.0.10, padding is a hole.
+        copy_with_holes(io.BytesIO(data), file)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    return realigned
