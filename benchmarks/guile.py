@@ -30,7 +30,7 @@ COMPRESSORS = {
 
 @dataclass(frozen=True)
 class Form:
-    """One form of the files. `raw` and `compressed` in bytes, `on_disk` as `du` counts, `seconds` of processor time to relink all."""
+    """One form of the files: sizes in bytes (`on_disk` as `du` counts), and the processor time to relink them all."""
 
     name: str
     raw: int

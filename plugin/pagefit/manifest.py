@@ -16,6 +16,7 @@ from pagefit import __version__
 from pagefit.containers.member import Member, MemberFile
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, read_image
+from pagefit.guile.format import bytecode_version, variant
 
 SCHEMA: Final = 1
 NAME: Final = "manifest.json"
@@ -70,11 +71,17 @@ def describe(path: str, member: Member, origin: Origin | None) -> dict[str, obje
         "machine": machine_name(image.header.machine),
         "alignments": {"before": list(origin.alignments) if origin else after, "after": after},
         "mended": {"engine": origin.engine, "detail": origin.detail, **_provenance(origin)} if origin else None,
+        **_guile(image, member),
     }
 
 
 def _provenance(origin: Origin) -> dict[str, object]:
     return {"provenance": dict(origin.provenance)} if origin.provenance else {}
+
+
+def _guile(image: Image, member: Member) -> dict[str, object]:
+    version = bytecode_version(image, member.read_at)
+    return {"guile": {"variant": variant(image), "bytecode": str(version)}} if version else {}
 
 
 def sha256(member: Member) -> str:
