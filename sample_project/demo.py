@@ -7,6 +7,7 @@ goes into .cache/demo of this checkout.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def main() -> None:
     pip(FRESH, "install", "--no-index", *after)
     for folder, _, _ in PRESETS.values():
         show(FRESH / "python", "-m", "unittest", "discover", "-s", SAMPLES / folder / "tests")
-    show(FRESH / "checksums", "sum", "--algorithm", "xxh64", *(wheel.name for wheel in after), cwd=WORK / "dist")
+    show(FRESH / "checksums", "sum", "--algorithm", "xxh64", *after, cwd=WORK / "dist")
     show(FRESH / "textindex", ROOT / "docs", '"page size" loaders -cargo')
 
     step("What lies where")
@@ -122,18 +123,15 @@ def run(*command: object) -> str:
     return done.stdout
 
 
-def show(*command: object, cwd: Path | None = None, may_fail: bool = False) -> None:
-    """Run a command as a person would, and show its output."""
-    words = [str(word) for word in command]
-    print(f"$ {' '.join([Path(words[0]).name, *(shorter(word) for word in words[1:])])}", flush=True)
-    status = subprocess.run(words, cwd=cwd or ROOT, check=False).returncode
+def show(*command: object, cwd: Path = ROOT, may_fail: bool = False) -> None:
+    """Run a command as a person would, and show it and its output."""
+    program, *arguments = (str(word) for word in command)
+    words = [word.removeprefix(f"{cwd}/") for word in arguments]
+    print(f"$ {shlex.join([Path(program).name, *words])}", flush=True)
+    status = subprocess.run([program, *words], cwd=cwd, check=False).returncode
     if status and not may_fail:
         sys.exit(f"demo: this failed with status {status}")
     print(flush=True)
-
-
-def shorter(word: str) -> str:
-    return word.removeprefix(f"{ROOT}/") if " " not in word else f"'{word}'"
 
 
 def step(title: str) -> None:
