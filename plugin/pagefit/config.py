@@ -179,7 +179,7 @@ class Settings:
         FOLDER,
         None,
         "",
-        "Where the prebuilt tarball goes. Without it: `prebuilt/` beside a wheel folder called `dist`, "
+        "Where the prebuilt tarball goes. Without it: `build/prebuilt/` beside a wheel folder called `dist`, "
         "else `pagefit/prebuilt/` in the user's cache.",
     )
     prebuilt_sdist: bool = _key(

@@ -65,7 +65,7 @@ def test_two_builds_are_identical_and_the_tarball_lies_beside_dist(tmp_path: Pat
         project = samples.copy(name, tmp_path / "project")
         built = frontends.build_wheel("build", project, project / "dist", env=EPOCH)
         assert built.wheel, built.output
-        (tarball,) = (project / "prebuilt").iterdir()
+        (tarball,) = (project / "build/prebuilt").iterdir()
         assert tarball.name == built.wheel.name.removesuffix(".whl") + ".prebuilt.tar.xz"
         builds.append((built.wheel.read_bytes(), tarball.read_bytes()))
         project.rename(tmp_path / f"project-{len(builds)}")

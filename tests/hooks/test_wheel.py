@@ -41,13 +41,13 @@ class Stage:
         yield self.journal
         self.raise_if_told("end of record")
 
-    def wheel(self, path: Path, **options: Any) -> str:
+    def wheel(self, path: Path, **options: Any) -> Any:
         self.asked.append((path.name, options))
         self.raise_if_told("wheel")
-        return "the report"
+        return types.SimpleNamespace(mended=())
 
-    def write(self, report: str, stream: Any) -> None:
-        assert report == "the report"
+    def write(self, report: Any, stream: Any) -> None:
+        assert report.mended == ()
         stream.write("REPORT\n")
 
     def raise_if_told(self, place: str) -> None:
@@ -149,7 +149,7 @@ def test_the_tarball_never_goes_among_the_wheels(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert wheel.tarball_folder(tmp_path / "dist", Settings()) == tmp_path / "prebuilt"
+    assert wheel.tarball_folder(tmp_path / "dist", Settings()) == tmp_path / "build/prebuilt"
     assert wheel.tarball_folder(tmp_path / "dist", Settings(tarball_dir="out")) == tmp_path / "out"
     assert wheel.tarball_folder(tmp_path, Settings()) == Path("/home/me/.cache/pagefit/prebuilt")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pagefit.config import Settings
 from pagefit.errors import ConfigError, PagefitError
-from pagefit.hooks import earlier
+from pagefit.hooks import earlier, stale
 from pagefit.hooks.cache import cache_folder
 from pagefit.hooks.console import errors_as_sentences, say, warn
 
@@ -36,7 +36,7 @@ def build(inner_build: Callable[[], Any], directory: Path, settings: Settings, *
     """
     with ExitStack() as until_mended:
         root = Path.cwd()
-        with _recording(root, until_mended) as journal:
+        with _recording(root, until_mended) as journal, _linked_again(root, journal, settings.page_size):
             name = inner_build()
         wheel = directory / name
         if holds_elf(wheel):
@@ -63,11 +63,14 @@ def holds_elf(wheel: Path) -> bool:
 
 
 def tarball_folder(wheel_directory: Path, settings: Settings) -> Path:
-    """Where the prebuilt tarball goes: never among the wheels, where uploaders would take it for one of them."""
+    """Where the prebuilt tarball goes: never among the wheels, where uploaders would take it for one of them.
+
+    Beside `dist` it is below `build`, which no backend takes for a package and most projects ignore.
+    """
     if settings.tarball_dir is not None:
         return Path(settings.tarball_dir).expanduser().resolve()
     if wheel_directory.name == "dist":
-        return wheel_directory.parent / "prebuilt"
+        return wheel_directory.parent / "build" / "prebuilt"
     return cache_folder() / "prebuilt"
 
 
@@ -92,6 +95,15 @@ def _recording(root: Path, until_mended: ExitStack) -> Iterator[Journal | None]:
             recording.close()
         except Exception as error:
             warn(f"recording links ended with {_described(error)}")
+
+
+@contextmanager
+def _linked_again(root: Path, journal: Journal | None, page_size: int) -> Iterator[None]:
+    left = stale.find(root, journal, page_size) if journal else []
+    if left:
+        say(f"linking again what an earlier build left in build/: {', '.join(path.name for path in left)}")
+    with stale.made_old(left):
+        yield
 
 
 def _look_after(journal: Journal, root: Path) -> None:
