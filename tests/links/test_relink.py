@@ -34,6 +34,27 @@ def test_every_linker_and_compiler_relinks_for_64k(tmp_path: Path, compiler: str
     assert (tmp_path / "lib.so").read_bytes() == (source / "lib.so").read_bytes()
 
 
+@pytest.mark.parametrize("linker", LINKERS)
+def test_a_page_size_of_the_build_itself_is_overruled(tmp_path: Path, linker: str) -> None:
+    source = write_sources(tmp_path / "src")
+    link = (
+        f"gcc -fuse-ld={linker} -shared -fPIC -Wl,-z,max-page-size=0x1000,-z,common-page-size=0x1000 half.c -o lib.so"
+    )
+    journal = recorded(link, source, tmp_path / "journal")
+    relink(source / "lib.so", tmp_path / "lib.so", journal, K64)
+    assert load_alignments(tmp_path / "lib.so") == {K64}
+
+
+@pytest.mark.parametrize("flags", ["-pie", "-no-pie", "-static", "-static-pie"])
+def test_programs_are_relinked_and_run(tmp_path: Path, flags: str) -> None:
+    source = write_sources(tmp_path / "src")
+    (source / "main.c").write_text("int half(int);\nint main(void) { return half(70) != 42; }\n")
+    journal = recorded(f"gcc {flags} half.c main.c -o program", source, tmp_path / "journal")
+    relink(source / "program", tmp_path / "program", journal, K64)
+    assert load_alignments(tmp_path / "program") == {K64}
+    shell("./program", tmp_path)
+
+
 def test_a_file_that_was_never_linked_here_is_unrecorded(tmp_path: Path) -> None:
     source = write_sources(tmp_path / "src")
     journal = recorded("gcc -shared -fPIC half.c -o lib.so", source, tmp_path / "journal")

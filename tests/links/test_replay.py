@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pagefit.cli import record as command
-from pagefit.errors import InputError, Refused
+from pagefit.errors import InputError, OutputError, Refused
 from pagefit.links.journal import Journal
 from pagefit.links.replay import relink
 from support.links import load_alignments, recorded, shell, write_sources
@@ -96,9 +96,9 @@ def test_a_damaged_record_and_a_folder_without_records_are_input_errors(source: 
     assert journal.notes() == []
 
 
-def test_a_target_that_cannot_be_written_is_an_input_error(source: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_written_is_said(source: Path, tmp_path: Path) -> None:
     journal = recorded(LINK, source, tmp_path / "journal")
-    with pytest.raises(InputError, match="nowhere"):
+    with pytest.raises(OutputError, match="nowhere"):
         relink(source / "lib.so", tmp_path / "nowhere" / "out.so", journal, K64)
     (tmp_path / "text.so").write_text("no ELF")
     with pytest.raises(InputError, match=r"text\.so"):

@@ -72,6 +72,14 @@ def drops_symbols_with_debug(source: Path) -> bool:
     return ".symtab" not in sections(source / "trial.so")
 
 
+def test_a_runpath_from_the_environment_is_kept_or_left_out(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_RUN_PATH", "/from/environment")
+    _, relinked = after(source, "true")
+    assert dynamic(relinked, "RUNPATH") == ["/from/environment"]
+    _, relinked = after(source, "patchelf --remove-rpath lib.so")
+    assert dynamic(relinked, "RUNPATH") == []
+
+
 def test_strip_and_patchelf_together(source: Path) -> None:
     _, relinked = after(source, "strip lib.so && patchelf --set-rpath '$ORIGIN' lib.so")
     assert dynamic(relinked, "RUNPATH") == ["$ORIGIN"]

@@ -38,8 +38,8 @@ def redirect(arguments: Sequence[str], output: Path | None, side_folder: Path) -
     return edited
 
 
-def with_rpath(arguments: Sequence[str], tag: str | None, value: str | None) -> list[str]:
-    """The arguments with exactly this `DT_RUNPATH` or `DT_RPATH`, or none when `tag` is None.
+def with_rpath(arguments: Sequence[str], value: str | None, *, runpath: bool) -> list[str]:
+    """The arguments with exactly this `DT_RUNPATH` (or else `DT_RPATH`), or none at all.
 
     The folders named before stay `-rpath-link`: GNU ld looks for libraries of libraries there.
     """
@@ -58,8 +58,8 @@ def with_rpath(arguments: Sequence[str], tag: str | None, value: str | None) -> 
             edited += ["-rpath-link", word[2:]]
         else:
             edited.append(word)
-    if tag is not None and value is not None:
-        edited += ["-rpath", value, "--enable-new-dtags" if tag == "DT_RUNPATH" else "--disable-new-dtags"]
+    if value is not None:
+        edited += ["-rpath", value, "--enable-new-dtags" if runpath else "--disable-new-dtags"]
     return edited
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection, SymbolTableSection
+from pagefit.elf import dynamic
+from pagefit.elf.sections import SHT_DYNSYM, SHT_NOTE, SHT_SYMTAB, ElfFile, open_elf
+from pagefit.elf.symbols import SHN_UNDEF, STT_FUNC, STT_OBJECT, STT_TLS
 
-from pagefit.elf.sections import SHF_ALLOC, SHT_NOBITS, open_elf
-from pagefit.errors import InputError
+_DT_NEEDED: Final = 1
+_DT_STRTAB: Final = 5
+_DT_SONAME: Final = 14
+_DT_RPATH: Final = 15
+_DT_RUNPATH: Final = 29
+_NT_GNU_BUILD_ID: Final = 3
+_STT_GNU_IFUNC: Final = 10
 
 #: Sections that patchelf moves or rewrites; what is left cannot change after linking without changing the program.
 _REWRITTEN: Final = (
@@ -31,9 +36,6 @@ _REWRITTEN: Final = (
     ".rel",
 )
 
-SectionKey = tuple[str, str]
-Symbol = tuple[str, str, str, bool]
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -43,64 +45,55 @@ class Facts:
     """e_ident's class, e_type, e_machine, e_flags."""
     section_names: Mapping[str, int]
     """How many sections have each name."""
-    fixed: frozenset[SectionKey]
+    fixed: frozenset[tuple[str, str]]
     """Name and SHA-256 of each section that no tool rewrites after linking."""
-    needed: tuple[str, ...]
-    soname: str | None
-    rpath: str | None
-    runpath: str | None
-    dynamic_symbols: frozenset[Symbol]
-    """Name, binding, type, and whether it is defined here."""
-    symbols: Mapping[str, int] | None
-    """Functions and objects of `.symtab` by name, with how many there are; None without one."""
+    needed: tuple[bytes, ...]
+    soname: bytes | None
+    rpath: bytes | None
+    runpath: bytes | None
+    dynamic_symbols: Mapping[tuple[bytes, int, bool], int]
+    """Name, st_info (binding and type), and whether it is defined here; with how many there are."""
+    symbols: Mapping[tuple[bytes, int, bool], int] | None
+    """The same of the functions and objects in `.symtab`; None without one."""
     debug: bool
     """Whether there is DWARF."""
 
 
 def build_id(path: Path) -> str | None:
     """The GNU build-id in hexadecimal, or None. Raises InputError when the file cannot be read as ELF."""
-    with path.open("rb") as stream:
-        try:
-            for section in ELFFile(stream).iter_sections():
-                if isinstance(section, NoteSection):
-                    for note in section.iter_notes():
-                        if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
-                            return str(note["n_desc"])
-        except (ELFError, ValueError, KeyError) as error:
-            raise InputError(f"cannot be read: {error}", where=str(path)) from error
+    with open_elf(path) as elf:
+        for section in elf.sections:
+            if section.type == SHT_NOTE and section.size >= 16:
+                data = elf.contents(section)
+                name_size, size, kind = elf.struct("III").unpack_from(data)
+                if (kind, name_size, data[12:16]) == (_NT_GNU_BUILD_ID, 4, b"GNU\0"):
+                    return data[16 : 16 + size].hex()
     return None
 
 
 def read_facts(path: Path) -> Facts:
     """The facts of a linked file. Raises InputError when it cannot be read as ELF."""
     with open_elf(path) as elf:
-        header = (elf.header.elfclass, elf.header.type, elf.header.machine, elf.header.flags)
         names = Counter(section.name for section in elf.sections)
-        fixed = frozenset(
-            (section.name, hashlib.sha256(elf.contents(section)).hexdigest())
-            for section in elf.sections
-            if section.flags & SHF_ALLOC and section.type != SHT_NOBITS and not section.name.startswith(_REWRITTEN)
+        tags = _dynamic_strings(elf)
+        single = dict(tags)
+        return Facts(
+            header=(elf.header.elfclass, elf.header.type, elf.header.machine, elf.header.flags),
+            section_names=names,
+            fixed=frozenset(
+                (section.name, hashlib.sha256(elf.contents(section)).hexdigest())
+                for section in elf.sections
+                if section.alloc and section.file_size and not section.name.startswith(_REWRITTEN)
+            ),
+            needed=tuple(value for tag, value in tags if tag == _DT_NEEDED),
+            soname=single.get(_DT_SONAME),
+            # glibc takes an empty path for none (elf/dl-load.c, decompose_rpath).
+            rpath=single.get(_DT_RPATH) or None,
+            runpath=single.get(_DT_RUNPATH) or None,
+            dynamic_symbols=_symbols(elf, SHT_DYNSYM) or {},
+            symbols=_symbols(elf, SHT_SYMTAB),
+            debug=any(name.startswith((".debug_", ".zdebug_")) for name in names),
         )
-    with path.open("rb") as stream:
-        try:
-            tags = list(_dynamic(ELFFile(stream)))
-            dynamic, symbols = _symbols(ELFFile(stream))
-        except (ELFError, ValueError, KeyError) as error:
-            raise InputError(f"cannot be read: {error}", where=str(path)) from error
-    single = dict(tags)
-    return Facts(
-        header=header,
-        section_names=names,
-        fixed=fixed,
-        needed=tuple(value for tag, value in tags if tag == "DT_NEEDED"),
-        soname=single.get("DT_SONAME"),
-        # glibc takes an empty path for none (elf/dl-load.c, decompose_rpath).
-        rpath=single.get("DT_RPATH") or None,
-        runpath=single.get("DT_RUNPATH") or None,
-        dynamic_symbols=dynamic,
-        symbols=symbols,
-        debug=any(name.startswith((".debug_", ".zdebug_")) for name in names),
-    )
 
 
 def all_sections(path: Path) -> dict[tuple[int, str], str]:
@@ -109,27 +102,30 @@ def all_sections(path: Path) -> dict[tuple[int, str], str]:
         return {(s.index, s.name): hashlib.sha256(elf.contents(s)).hexdigest() for s in elf.sections}
 
 
-def _dynamic(elf: ELFFile) -> Iterator[tuple[str, str]]:
-    names = {"DT_NEEDED": "needed", "DT_SONAME": "soname", "DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}
-    for section in elf.iter_sections():
-        if isinstance(section, DynamicSection):
-            for tag in section.iter_tags():
-                if tag.entry.d_tag in names:
-                    yield tag.entry.d_tag, str(getattr(tag, names[tag.entry.d_tag]))
+def _dynamic_strings(elf: ElfFile) -> list[tuple[int, bytes]]:
+    """The dynamic tags that name libraries and folders, in order, with their strings."""
+    entries = dynamic.entries(elf)
+    strings = next((elf.offset_of(entry.value) for entry in entries if entry.tag == _DT_STRTAB), None) or 0
+    wanted = (_DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH)
+    return [(entry.tag, _string(elf.data, strings + entry.value)) for entry in entries if entry.tag in wanted]
 
 
-def _symbols(elf: ELFFile) -> tuple[frozenset[Symbol], Mapping[str, int] | None]:
-    dynamic: frozenset[Symbol] = frozenset()
-    static: Mapping[str, int] | None = None
-    for section in elf.iter_sections():
-        if not isinstance(section, SymbolTableSection):
-            continue
-        if section["sh_type"] == "SHT_DYNSYM":
-            dynamic = frozenset(
-                (s.name, s["st_info"]["bind"], s["st_info"]["type"], s["st_shndx"] != "SHN_UNDEF")
-                for s in section.iter_symbols()
-            )
-        elif section["sh_type"] == "SHT_SYMTAB":
-            kinds = ("STT_FUNC", "STT_OBJECT", "STT_TLS", "STT_GNU_IFUNC")
-            static = Counter(s.name for s in section.iter_symbols() if s["st_info"]["type"] in kinds)
-    return dynamic, static
+def _symbols(elf: ElfFile, table_type: int) -> Mapping[tuple[bytes, int, bool], int] | None:
+    """The symbols that are more than labels of the linker's own: for `.symtab`, functions and objects."""
+    table = next((section for section in elf.sections if section.type == table_type and section.size), None)
+    if table is None or table.link >= len(elf.sections):
+        return None
+    wide = elf.header.bits == 64
+    record = elf.struct("IBBHPP" if wide else "IPPBBH")
+    data, strings = elf.contents(table), elf.contents(elf.sections[table.link])
+    found: Counter[tuple[bytes, int, bool]] = Counter()
+    for row in record.iter_unpack(data[: len(data) // record.size * record.size]):
+        info, section = (row[1], row[3]) if wide else (row[3], row[5])
+        if table_type == SHT_DYNSYM or info & 15 in (STT_OBJECT, STT_FUNC, STT_TLS, _STT_GNU_IFUNC):
+            found[_string(strings, row[0]), info, section != SHN_UNDEF] += 1
+    return found
+
+
+def _string(strings: mmap.mmap | bytes, start: int) -> bytes:
+    end = strings.find(b"\0", start)
+    return strings[start : end if end >= 0 else None]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pagefit import atomic
 from pagefit.errors import InputError, Refused
 from pagefit.links import edit
 from pagefit.links.facts import Facts, all_sections, read_facts
@@ -53,7 +54,7 @@ def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Rel
     `target` may be `shipped`. RUNPATH, RPATH and strip state are those of `shipped`. Nothing is written unless the
     recorded link, replayed unchanged, gives the recorded file, and the new file has the dynamic interface and the
     sections of `shipped`. Raises Unrecorded when no recorded link made the file, Refused when that is not so, and
-    InputError when a file cannot be read or written.
+    InputError or OutputError when a file cannot be read or written.
     """
     try:
         recipe, recorded, now = find(shipped, journal)
@@ -61,11 +62,11 @@ def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Rel
             replay = Replay(recipe, Path(temporary))
             with _inputs_in_place(recipe, journal):
                 proof = replay.prove(journal)
-                changed = _reproducing(recipe, recorded, now)
+                changed = _reproducing(replay, recorded, now)
                 result = replay.run(edit.with_page_size(changed, page_size))
             _check(read_facts(result), now, shipped)
-            result.chmod(shipped.stat().st_mode & 0o7777)
-            _move(result, target)
+            with atomic.replacing(target, mode=shipped.stat().st_mode & 0o7777) as new, result.open("rb") as made:
+                shutil.copyfileobj(made, new)
     except OSError as error:
         raise InputError(f"relinking it failed: {error}", where=str(shipped)) from error
     return Relinked(recipe, proof, page_size)
@@ -77,6 +78,7 @@ class Replay:
     def __init__(self, recipe: Recipe, scratch: Path) -> None:
         self.recipe = recipe
         self.scratch = scratch
+        self.environment = dict(recipe.environment)
         self.in_place = False
         self._runs = 0
 
@@ -125,7 +127,7 @@ class Replay:
             done = subprocess.run(
                 [str(self.recipe.linker), *words],
                 cwd=self.recipe.directory,
-                env={**self.recipe.environment, "TMPDIR": str(folder / "side")},
+                env={**self.environment, "TMPDIR": str(folder / "side")},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,
@@ -163,12 +165,13 @@ def _moved_aside(path: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _reproducing(recipe: Recipe, recorded: Facts, now: Facts) -> list[str]:
+def _reproducing(replay: Replay, recorded: Facts, now: Facts) -> list[str]:
     """The recorded arguments, changed to give the RUNPATH, RPATH and strip state that the file has now."""
-    changed = list(recipe.arguments)
+    changed = list(replay.recipe.arguments)
     if (recorded.rpath, recorded.runpath) != (now.rpath, now.runpath):
-        tag = "DT_RUNPATH" if now.runpath else "DT_RPATH" if now.rpath else None
-        changed = edit.with_rpath(changed, tag, now.runpath or now.rpath)
+        replay.environment.pop("LD_RUN_PATH", None)  # what GNU ld takes where there is no -rpath
+        value = now.runpath or now.rpath
+        changed = edit.with_rpath(changed, os.fsdecode(value) if value else None, runpath=now.runpath is not None)
     if recorded.symbols is not None and now.symbols is None:
         changed.append("-s")
     elif recorded.debug and not now.debug:
@@ -248,17 +251,3 @@ def _make_folders(folder: Path, undo: ExitStack) -> None:
 def _remove_folder(folder: Path) -> None:
     with suppress(OSError):
         folder.rmdir()
-
-
-def _move(source: Path, target: Path) -> None:
-    """Replace `target` by `source` in one step, across file systems."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}-", dir=target.parent)
-    os.close(handle)
-    unfinished = Path(name)
-    try:
-        shutil.copyfile(source, unfinished)
-        shutil.copymode(source, unfinished)
-        os.replace(unfinished, target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise

@@ -1,0 +1,74 @@
+"""What an address that code leads to belongs to, and the patch that follows from it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import cached_property
+from typing import Final
+
+from pagefit.elf import relocations
+from pagefit.elf.sections import ElfFile
+from pagefit.errors import Refused
+from pagefit.realign.moves import Moves
+from pagefit.realign.patches import Patch
+
+#: R_X86_64_DTPMOD64 and R_X86_64_TLSDESC: GOT slots whose address is passed on, not read in place.
+_TLS_SLOTS: Final = (16, 36)
+_REMEDY: Final = "Link the file again for the larger page size."
+
+
+class Settler:
+    """Turns displacements into patches: by the section that owns the target, or not at all."""
+
+    def __init__(self, file: ElfFile, moves: Moves) -> None:
+        self._file = file
+        self._moves = moves
+        held = (s for s in file.sections if s.alloc and s.size and not (s.tls and not s.file_size))
+        self._sections = sorted(held, key=lambda section: section.addr)
+        self._starts = [section.addr for section in self._sections]
+
+    def patch(self, place: int, target: int, *, lea: bool, kind: str = "PC32") -> Patch | None:
+        """The patch of the 32-bit distance at address `place` that leads to `target`; None when that stays.
+
+        `lea` tells that the address itself is wanted, not what lies there: it may then be the end of something.
+        Raises Refused when no section owns the target, or the distance grows beyond 32 bits.
+        """
+        delta = self._delta(place, target)
+        if not delta:
+            return None
+        if lea and self._in_got(target) and target not in self._tls_slots:
+            raise self._refuse(place, target, "that is a place in the GOT, from which code may count further")
+        offset, old = self._file.offset_of(place), self._file.read(place, 4)
+        if offset is None or old is None:
+            raise self._refuse(place, target, "the file holds no such place")
+        value = int.from_bytes(old, "little", signed=True) + delta
+        if not -(1 << 31) <= value < 1 << 31:
+            raise self._refuse(place, target, "the distance would not fit in 32 bits")
+        return Patch(offset, old, value.to_bytes(4, "little", signed=True), kind, target)
+
+    def _delta(self, place: int, target: int) -> int:
+        index = bisect_right(self._starts, target) - 1
+        before = self._sections[index] if index >= 0 else None
+        if before and target < before.end:
+            return self._moves.delta(target)
+        if before and target == before.end:
+            return self._moves.delta(target - 1)  # The end of something: `_end`, one past an array.
+        behind = self._sections[index + 1] if index + 1 < len(self._sections) else None
+        if before and behind and self._moves.delta(before.end - 1) == self._moves.delta(behind.addr):
+            return self._moves.delta(behind.addr)  # Padding.
+        raise self._refuse(place, target, "no section holds that")
+
+    def _in_got(self, target: int) -> bool:
+        # lld puts the empty .tm_clone_table, whose end start-up code asks for, right before the GOT.
+        if any(s.addr == target and not s.size for s in self._file.sections if s.alloc):
+            return False
+        return any(s.addr <= target < s.end for s in self._sections if s.name.startswith(".got"))
+
+    @cached_property
+    def _tls_slots(self) -> frozenset[int]:
+        return frozenset(r.place for r in relocations.relocations(self._file) if r.info & 0xFFFFFFFF in _TLS_SLOTS)
+
+    def _refuse(self, place: int, target: int, why: str) -> Refused:
+        return Refused(
+            f"the code or table at {place:#x} leads to {target:#x}, and {why}", where=self._file.where, remedy=_REMEDY
+        )
