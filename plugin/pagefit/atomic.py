@@ -34,8 +34,7 @@ def replacing(target: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
             yield file
         os.replace(unfinished, target)
     except OSError as error:
-        remedy = "Make room or choose another folder; nothing was changed."
-        raise OutputError(f"cannot be written ({error.strerror or error})", where=str(target), remedy=remedy) from error
+        raise _not_written(target, error) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
@@ -56,3 +55,16 @@ def copy_with_holes(reader: IO[bytes], writer: IO[bytes]) -> None:
                 writer.write(block)
         size += len(chunk)
     writer.truncate(size)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none. Raises OutputError when it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> OutputError:
+    remedy = "Make room or choose another folder; nothing was changed."
+    return OutputError(f"cannot be written ({error.strerror or error})", where=str(path), remedy=remedy)

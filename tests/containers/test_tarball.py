@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import resource
 import subprocess
 import tarfile
 import zipfile
@@ -117,6 +118,18 @@ def test_programs_are_executable(tmp_path: Path) -> None:
     assert manifest(path)["name"] == "tool"
 
 
+def test_a_tree_of_many_files_needs_few_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "a.so").write_bytes(ELF)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (50, limits[1]))
+    try:
+        files = [(f"{number}.so", tmp_path / "a.so") for number in range(100)]
+        path = tarball.write_tree(files, tmp_path, stem="x", compression="gz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(manifest(path)["files"]) == 100
+
+
 def test_the_same_input_gives_the_same_bytes(wheel: Path, tmp_path: Path, monkeypatch) -> None:
     # Small parts, so that several threads have something to do.
     monkeypatch.setattr(compression, "_PART", 10_000)
@@ -164,6 +177,11 @@ def test_a_full_disk_leaves_no_half_tarball(wheel: Path, tmp_path: Path) -> None
     with no_file_longer_than(100), pytest.raises(OutputError, match=r"tar\.gz: cannot be written"):
         tarball.write(wheel, tmp_path / "out", compression="gz")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_file_in_the_folders_place_is_a_clear_error(wheel: Path) -> None:
+    with pytest.raises(OutputError, match=r"whl: cannot be written \(File exists\)"):
+        tarball.write(wheel, wheel)
 
 
 @pytest.mark.network

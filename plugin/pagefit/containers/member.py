@@ -68,6 +68,12 @@ def open_file(path: Path) -> Member:
     return Member((str(path),), status.st_size, file.read_at)
 
 
+def is_safe_name(name: str) -> bool:
+    """Whether a member's name stays within the folder it would be unpacked into, on every system."""
+    parts = name.removesuffix("/").split("/")
+    return not ({"", ".", ".."} & set(parts) or "\\" in name or "\0" in name or parts[0][1:2] == ":")
+
+
 def damaged(names: tuple[str, ...], error: InputError) -> Member:
     """A member that can be named but not read: reading it raises `error`, so that its siblings can still be walked."""
 

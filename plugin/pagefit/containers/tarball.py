@@ -15,10 +15,10 @@ from typing import Final, Literal
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pagefit import manifest
-from pagefit.atomic import replacing
+from pagefit.atomic import make_folder, replacing
 from pagefit.containers import compression
 from pagefit.containers.kinds import TAR_BLOCK
-from pagefit.containers.member import Member
+from pagefit.containers.member import Member, is_safe_name
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import read_image
 from pagefit.errors import ConfigError, InputError
@@ -33,12 +33,11 @@ _SCHEMES: Final = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", 
 
 @dataclass(frozen=True, slots=True)
 class _Artifact:
-    path: str
     mode: int
     entry: Mapping[str, object]
 
 
-#: Gives every ELF file with its installed path, each time it is called.
+#: Gives every ELF file with its installed path, sorted by that, each time it is called.
 Source = Callable[[], Iterator[tuple[str, Member]]]
 
 
@@ -58,10 +57,12 @@ def write(
     origins = {_installed(name): origin for name, origin in (origins or {}).items()}
 
     def source() -> Iterator[tuple[str, Member]]:
-        for member in walk(wheel):
-            # What lies in an archive within the wheel is not installed.
-            if len(member.names) == 2:
-                yield _installed(member.names[1]), member
+        # What lies in an archive within the wheel is not installed.
+        members = [(_installed(member.names[1]), member) for member in walk(wheel) if len(member.names) == 2]
+        members.sort(key=lambda pair: pair[0], reverse=True)
+        # Nothing of a member is read before its turn, and none is kept behind it.
+        while members:
+            yield members.pop()
 
     subject = Subject(name, str(version), tag)
     return _write(source, folder / wheel.stem, subject, compression, origins, where=str(wheel))
@@ -79,7 +80,7 @@ def write_tree(
 
     Those that are not ELF are left out. Raises as `write` does.
     """
-    pairs = list(files)
+    pairs = sorted(files)
 
     def source() -> Iterator[tuple[str, Member]]:
         for path, file in pairs:
@@ -102,17 +103,19 @@ def _installed(name: str) -> str:
 def _write(
     source: Source, base: Path, subject: Subject, kind: Compression, origins: Mapping[str, Origin], *, where: str
 ) -> Path:
-    artifacts = {}
+    artifacts: dict[str, _Artifact] = {}
     for path, member in source():
         if path in artifacts:
             raise InputError(f"two ELF files are installed as {path}", where=where)
+        if not is_safe_name(path):
+            raise InputError(f"{path!r} is not a safe path to install to", where=where)
         image = read_image(member.read_at, member.size, where=member.path)
         mode = 0o755 if manifest.is_executable(image) else 0o644
-        artifacts[path] = _Artifact(path, mode, manifest.describe(path, member, origins.get(path)))
+        artifacts[path] = _Artifact(mode, manifest.describe(path, member, origins.get(path)))
     if not artifacts:
         raise InputError("holds no ELF files to pack", where=where)
     target = base.with_name(f"{base.name}.prebuilt.tar.{kind}")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with replacing(target) as file:
         for piece in compression.compressed(_tar(source, artifacts, subject), kind, where=str(target)):
             file.write(piece)
@@ -122,12 +125,9 @@ def _write(
 def _tar(source: Source, artifacts: Mapping[str, _Artifact], subject: Subject) -> Iterator[bytes]:
     """The tar archive, piece by piece: the manifest first, then the files, sorted."""
     time = _source_date()
-    text = manifest.render(subject, [artifacts[path].entry for path in sorted(artifacts)])
+    text = manifest.render(subject, [artifact.entry for artifact in artifacts.values()])
     yield _header(manifest.NAME, len(text), 0o644, time) + text + _filling(len(text))
-    # Nothing of a member is read before its turn, and none is kept behind it.
-    members = sorted(source(), key=lambda pair: pair[0], reverse=True)
-    while members:
-        path, member = members.pop()
+    for path, member in source():
         yield _header(path, member.size, artifacts[path].mode, time)
         for offset in range(0, member.size, _PIECE):
             yield member.read_at(offset, min(_PIECE, member.size - offset))

@@ -17,7 +17,7 @@ from pagefit.atomic import replacing
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.deflating import Content, Packed, pack
-from pagefit.containers.member import Member, open_file
+from pagefit.containers.member import Member, is_safe_name, open_file
 from pagefit.containers.threads import in_order
 from pagefit.errors import InputError, Refused
 
@@ -58,8 +58,7 @@ def check_names(archive: Member, directory: z.Directory) -> None:
     for name, count in Counter(entry.name for entry in directory.entries).items():
         if count > 1:
             raise InputError(f"{name} is in the archive {count} times", where=archive.path, remedy=remedy)
-        parts = name.removesuffix("/").split("/")
-        if {"", ".", ".."} & set(parts) or "\\" in name or "\0" in name or parts[0][1:2] == ":":
+        if not is_safe_name(name):
             raise InputError(f"{name!r} is not a safe member name", where=archive.path, remedy=remedy)
     for entry in directory.entries:
         if entry.flags & z.FLAG_ENCRYPTED:
