@@ -33,11 +33,11 @@ def _reject(image: Image, page_size: int) -> Iterator[Fault]:
     if not any(load.offset <= header.phoff < load.file_end for load in image.loads):
         yield Fault(
             "C15",
-            Verdict.REJECTED,
+            Verdict.CRASHES,
             (),
             None,
-            f"the program headers at offset {header.phoff:#x} are in no LOAD, so the program is not told where they "
-            f"are",
+            f"the program headers at offset {header.phoff:#x} are in no LOAD: AT_PHDR is 0, and what the program's "
+            f"libc reads first is there",
         )
     if header.type == c.ET_EXEC:
         lowest = min(image.loads, key=lambda load: load.vaddr)
