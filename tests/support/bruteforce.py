@@ -174,7 +174,7 @@ def kernel(m: Machine) -> None:
         if (x.va - x.off) % m.page and (x.filesz or x.va % m.page):
             raise Rejected
     if not any(x.off == 0 and x.filesz for x in m.file.loads):
-        raise Rejected  # no AT_PHDR
+        raise Crashed  # AT_PHDR is 0, and libc reads it first
     for x in m.file.loads:
         if x.filesz:
             m.mmap(m.first(x.va), m.past(x.va + x.filesz) - m.first(x.va), x.flags, m.first(x.off))

@@ -95,8 +95,8 @@ class Damage:
     """Memory that is not what the file asks for.
 
     `kind`: `bytes` (differ from the file), `bss` (not zero), `unmapped`, `rights` (pages lack those of `rwx` that
-    `detail` lists). `segment` indexes the program header table, `vaddr` is the file's address of the first such byte,
-    `count` how many.
+    `detail` lists), `headers` (AT_PHDR leads a program elsewhere). `segment` indexes the program header table, `vaddr`
+    is the file's address of the first such byte, `count` how many.
     """
 
     kind: str
@@ -133,7 +133,7 @@ class Outcome:
     @property
     def corrupted(self) -> tuple[Damage, ...]:
         """Damage to bytes, as opposed to rights."""
-        return tuple(damage for damage in self.damage if damage.kind != "rights")
+        return tuple(damage for damage in self.damage if damage.kind not in ("rights", "headers"))
 
     @property
     def verdict(self) -> Verdict:
@@ -242,8 +242,6 @@ def load_all(
             *shown,
         ]
         result = _run([str(word) for word in words], timeout=60 + 2 * len(files))
-        if "cannot be loaded as audit" in result.stderr:
-            raise LabError(result.stderr[-2000:])
         outcomes = read_outcomes(result.stdout, page_size, shown, result.stderr)
     return {given: outcome.beyond_end(file) for given, file, outcome in zip(paths, files, outcomes, strict=True)}
 
@@ -290,8 +288,15 @@ def guest_programs(arch: str, loader: str = "glibc") -> tuple[Path, Path | None]
     return program, audit if audit.exists() else None
 
 
-def read_outcomes(output: str, page_size: int, files: Sequence[Path], errors: str = "") -> list[Outcome]:
-    """Read what the lab's dlopen program printed about `files`, in order; raises LabError when something is missing."""
+def read_outcomes(
+    output: str, page_size: int, files: Sequence[Path], errors: str = "", *, images: Sequence[Path] = ()
+) -> list[Outcome]:
+    """Read what the lab's programs printed about `files`, in order; raises LabError when something is missing.
+
+    `images`: where the files lie on this machine, when the guest knows them by other names.
+    """
+    if "cannot be loaded as audit" in output + errors:
+        raise LabError(f"ld.so did not take the audit library\n{output[-2000:]}{errors[-2000:]}")
     page = re.search(r"^lab page (\d+)\r?$", output, re.MULTILINE)
     if not page or int(page[1]) != page_size:
         raise LabError(
@@ -300,11 +305,13 @@ def read_outcomes(output: str, page_size: int, files: Sequence[Path], errors: st
     reports = re.findall(r"^lab begin (.*?)\r?$(.*?)^lab end (\d+)\r?$", output, re.MULTILINE | re.DOTALL)
     if [name for name, _, _ in reports] != [str(file) for file in files]:
         raise LabError(f"{len(reports)} reports for {len(files)} files\n{output[-2000:]}{errors[-2000:]}")
-    return [_outcome(Path(name), report, int(status)) for name, report, status in reports]
+    return [
+        _outcome(name, labelf.read(image).segments, report, int(status))
+        for image, (name, report, status) in zip(images or files, reports, strict=True)
+    ]
 
 
-def _outcome(path: Path, report: str, status: int) -> Outcome:
-    segments = labelf.read(path).segments
+def _outcome(name: str, segments: Sequence[Segment], report: str, status: int) -> Outcome:
     damage: list[Damage] = []
     about, message, mapped, loaded, relro_writable = "", "", False, False, None
     table: list[tuple[int, int, str]] = []
@@ -313,20 +320,22 @@ def _outcome(path: Path, report: str, status: int) -> Outcome:
         if line.startswith("lab object "):
             # The audit also looks at the libraries that a file needs; only the file itself is judged.
             about = line.removeprefix("lab object ").strip()
-            mapped |= about == str(path)
+            mapped |= about == name
         elif line.startswith("lab loaded"):
-            loaded, about = True, str(path)
+            loaded, about = True, name
         elif line.startswith("lab error "):
             message = line.removeprefix("lab error ").strip()
         elif line.startswith("lab unreadable"):
             raise LabError(line)
-        elif (found := _DAMAGE.match(line)) and about == str(path):
+        elif (found := _DAMAGE.match(line)) and about == name:
             damage.append(Damage(found[1], int(found[2]), int(found[3]), int(found[4])))
+        elif line.startswith("lab headers lost"):
+            damage.append(Damage("headers", 0, 0, 0))
         elif line.startswith("page layout changed"):
             table = []
         elif found := _MAP.match(line):
             (rows if found[1] else table).append((int(found[2], 16), int(found[3], 16), found[4]))
-        elif line.startswith("lab base ") and about == str(path):
+        elif line.startswith("lab base ") and about == name:
             maps = Maps(table or rows, int(line.split()[2], 16))
             relro = next((s for s in segments if s.type == c.PT_GNU_RELRO), None) if loaded else None
             damage += [lost for s in segments if s.type == c.PT_LOAD if (lost := maps.lost_rights(s, relro))]
@@ -334,7 +343,7 @@ def _outcome(path: Path, report: str, status: int) -> Outcome:
             rows = []
     signalled = status & 0x7F
     if not loaded and not signalled and not message:
-        raise LabError(f"no outcome for {path}\n{report[-2000:]}")
+        raise LabError(f"no outcome for {name}\n{report[-2000:]}")
     unresolved = mapped and bool(_UNRESOLVED.search(message))
     took = loaded or unresolved or bool(signalled)
     return Outcome(took, message, signalled, tuple(dict.fromkeys(damage)), relro_writable, mapped or loaded)
@@ -402,7 +411,8 @@ def _qemu(name: str) -> str:
 
 
 @functools.cache
-def _c_library_root(machine: Machine, loader: str) -> Path:
+def c_library_root(machine: Machine, loader: str) -> Path:
+    """Where a C library lies unchanged: the folder with its `lib`."""
     packages = ["libc6", "libc6-dev", "libgcc-s1", "libstdc++6"]
     if loader == "musl":
         return root(machine.debian, ["musl", "musl-dev"], dependencies=False)
@@ -418,7 +428,7 @@ def _c_library_root(machine: Machine, loader: str) -> Path:
 @functools.cache
 def prefix_of(arch: str, loader: str = "glibc") -> Path:
     """A copy of a C library's shared objects as qemu-user 7.2 needs them (see `labelf.whole_pages`), for its `-L`."""
-    source = _c_library_root(MACHINES[arch], loader)
+    source = c_library_root(MACHINES[arch], loader)
     with locked(f"pagelab/prefix-{arch}-{loader}") as target:
         if target.is_dir():
             return target
@@ -438,7 +448,7 @@ def prefix_of(arch: str, loader: str = "glibc") -> Path:
 
 def _c_library(machine: Machine, loader: str, *, shared: bool) -> tuple[list[str], list[str]]:
     """The compiler's words before and behind the source. Another C library than its own is named piece by piece."""
-    folder = _c_library_root(machine, loader)
+    folder = c_library_root(machine, loader)
     if folder == Path("/usr", machine.triplet):
         return [], ["-ldl"]
     (startup,) = {path.parent for path in folder.glob("usr/lib/*/Scrt1.o")}

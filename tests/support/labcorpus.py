@@ -38,8 +38,9 @@ class Case:
 
     `vaddrs`: addresses of the four LOADs (bytes); `deltas`: their `p_vaddr - p_offset`; `aligns`: their p_align.
     `data_first` puts .data before RELRO; `relro_size` is what RELRO is filled up to (bytes); `fill` is the byte between
-    the LOADs in the file; `edits` come last. `luck`: the loader maps over addresses that it has not reserved, and what
-    it destroys there depends on the process. `only`: architectures on which nothing lies behind a new library.
+    the LOADs in the file; `edits` come last; `kind` is a key of `_KINDS`. `luck`: the loader maps over addresses
+    that it has not reserved, and what it destroys there depends on the process. `only`: architectures on which nothing
+    lies behind a new library.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Case:
     relro_size: int = 0x1000
     fill: int = 0xCC
     edits: tuple[Edit, ...] = ()
+    kind: str = "shared"
     luck: bool = False
     only: tuple[str, ...] = ()
 
@@ -159,8 +161,30 @@ def cases(arch: str) -> tuple[Case, ...]:
     return tuple(case for case in CASES if not case.only or arch in case.only)
 
 
+_WITHOUT_HEADERS = adjust(_load(0), offset=0x200, vaddr=0x200, filesz=-0x200, memsz=-0x200)
+
+#: What the position-independent programs name in PT_INTERP, and what has to lie there: something that ends at once.
+#: Its last LOAD is writable, because kernels before 6.6 clear an interpreter's last page.
+INTERPRETER = "/interpreter"
+STAND_IN = Case("interpreter", edits=(_WRITABLE,), kind="static-pie")
+
+#: Programs, which the kernel maps. The first two lie at fixed addresses, as `-no-pie` links them.
+_BASE = 0x400000
+_FIXED = tuple(_BASE + n * _K64 for n in range(4))
+PROGRAMS = (
+    Case("exec-clean-64k", vaddrs=_FIXED, deltas=(_BASE,) * 4, kind="exec"),
+    Case("exec-c16-low", vaddrs=tuple(0x2000 + n * _K64 for n in range(4)), deltas=(0x2000,) * 4, kind="exec"),
+    *(
+        dataclasses.replace(case, name=f"pie-{case.name}", kind="pie")
+        for case in CASES
+        if not case.name.startswith(("c2-", "c3-", "c4-cut", "c11-", "c14-", "relro-"))
+    ),
+    Case("pie-c15-headers-in-no-load", edits=(_WITHOUT_HEADERS,), kind="pie"),
+)
+
+
 def craft(arch: str, case: Case, folder: Path) -> Path:
-    """Make one case for one architecture; the file is `folder/name.so`."""
+    """Make one case for one architecture; the file is `folder/name.so`, or without a suffix for a program."""
     linked = _link(arch, case, folder)
     image = labelf.parse(linked)
     loads = [
@@ -182,26 +206,34 @@ def craft(arch: str, case: Case, folder: Path) -> Path:
             result = labelf.put(result, dataclasses.replace(s, type=kind, offset=s.vaddr - home.delta))
     for edit in case.edits:
         result = edit(result)
-    target = folder / f"{case.name}.so"
+    target = folder / (f"{case.name}.so" if case.kind == "shared" else case.name)
     target.write_bytes(result)
+    target.chmod(0o755)
     return target
 
 
 def _link(arch: str, case: Case, folder: Path) -> bytes:
     script, linked = folder / f"{case.name}.ld", folder / f"{case.name}.linked"
     script.write_text(_script(case))
-    words = [
-        "-shared",
-        "-z",
-        "max-page-size=4096",
-        "-z",
-        "common-page-size=4096",
-        "--hash-style=sysv",
-        "--build-id=none",
-    ]
+    words = [*_KINDS[case.kind], "-z", "max-page-size=4096", "-z", "common-page-size=4096"]
+    words += ["--hash-style=sysv", "--build-id=none"]
     command(f"{MACHINES[arch].triplet}-ld", *words, "-T", script, "-o", linked, _object(arch))
     return linked.read_bytes()
 
+
+_KINDS = {
+    "shared": ("-shared",),
+    "pie": ("-pie", "--no-dynamic-linker", "-e", "_start"),
+    "static-pie": ("-pie", "--no-dynamic-linker", "-e", "_start"),
+    "exec": ("-no-pie", "-e", "_start"),
+}
+
+#: A program that ends at once and well, in the assembler of each architecture that programs are tried on.
+_START = {
+    "aarch64": "mov x0, #0; mov x8, #93; svc #0",
+    "ppc64le": "li 0, 1; li 3, 0; sc",
+    "x86_64": "mov $60, %eax; xor %edi, %edi; syscall",
+}
 
 #: GNU ld makes no PT_GNU_RELRO from a script's own list; this type stands for it in the linked file.
 _RELRO_TYPE = 0x6FFF0001
@@ -225,7 +257,10 @@ def _object(arch: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"corpus-{arch}.o"
     source = target.with_suffix(".c")
-    source.write_text(_SOURCE)
+    source.write_text(
+        f'{_SOURCE}__asm__(".text; .globl _start; _start: {_START.get(arch, "")}");\n'
+        f'__attribute__((section(".interp"), used)) const char interpreter[] = "{INTERPRETER}";\n'
+    )
     command(MACHINES[arch].compiler, "-fPIC", "-fno-asynchronous-unwind-tables", "-c", "-o", target, source)
     return target
 
@@ -235,17 +270,21 @@ _MIPS = ".reginfo : { *(.reginfo) } :r .MIPS.abiflags : { *(.MIPS.abiflags) } :r
 
 def _script(case: Case) -> str:
     protected = f"""
-        .dynamic : {{ *(.dynamic) }} :rw :dynamic :relro
+        .dynamic : {{ *(.dynamic) }} :rw {"" if case.kind == "exec" else ":dynamic"} :relro
         .got : {{ *(.got) *(.got.plt) *(.toc) *(.data.rel.ro*) . = ALIGN({case.relro_size}); }} :rw :relro"""
     plain = ".data : { *(.data) *(.data.rel) *(.sdata) } :rw"
     first, second = (plain, f". = ALIGN(4096);{protected}") if case.data_first else (protected, plain)
+    interp, discarded = ("interp PT_INTERP FLAGS(4);", "") if case.kind == "pie" else ("", "*(.interp)")
+    dynamic = "" if case.kind == "exec" else "dynamic PT_DYNAMIC FLAGS(6);"
     return f"""
         PHDRS {{
+            {interp}
             r PT_LOAD FILEHDR PHDRS FLAGS(4); rx PT_LOAD FLAGS(5); rw PT_LOAD FLAGS(6); tail PT_LOAD FLAGS(4);
-            dynamic PT_DYNAMIC FLAGS(6); relro {_RELRO_TYPE} FLAGS(4);
+            {dynamic} relro {_RELRO_TYPE} FLAGS(4);
         }}
         SECTIONS {{
             . = {case.vaddrs[0]} + SIZEOF_HEADERS;
+            {".interp : { *(.interp) } :r :interp" if interp else ""}
             .hash : {{ *(.hash) }} :r
             .dynsym : {{ *(.dynsym) }} :r
             .dynstr : {{ *(.dynstr) }} :r
@@ -261,7 +300,7 @@ def _script(case: Case) -> str:
             .bss : {{ *(.bss) *(.sbss) *(.scommon) *(COMMON) }} :rw
             . = {case.vaddrs[3]};
             .tail : {{ *(.tail) }} :tail
-            /DISCARD/ : {{ *(.comment) *(.note*) *(.gnu*) *(.pdr) *(.mdebug*) *(.plt*) *(.iplt*) *(.glink) }}
+            /DISCARD/ : {{ {discarded} *(.comment) *(.note*) *(.gnu*) *(.pdr) *(.mdebug*) *(.plt*) *(.glink) }}
         }}
     """
 

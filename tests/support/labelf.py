@@ -21,6 +21,13 @@ def parse(data: bytes, where: str = "") -> Image:
     return read_image(lambda offset, length: data[offset : offset + length], len(data), where=where)
 
 
+def interpreter(path: Path) -> str:
+    """The dynamic linker that PT_INTERP names."""
+    data = path.read_bytes()
+    (segment,) = parse(data).of_type(c.PT_INTERP)
+    return data[segment.offset : segment.file_end].rstrip(b"\0").decode()
+
+
 def put(data: bytes, segment: Segment) -> bytes:
     """Write one program header over the one of the same index; every other byte stays."""
     header = parse(data).header

@@ -1,6 +1,6 @@
 /* Compares one mapped ELF object with its file and shows its pages' rights.
  *
- * Runs inside the guest, in the process that the loader filled. Every line it prints starts with "lab ":
+ * Runs inside the guest, in the process that the loader filled or in one that traces it. Every line it prints starts with "lab ":
  *
  *   lab bytes SEGMENT VADDR COUNT        bytes that differ from the file
  *   lab bss SEGMENT VADDR COUNT          bytes behind p_filesz that are not zero
@@ -29,12 +29,26 @@ typedef unsigned char byte;
 
 static sigjmp_buf fault;
 
+/* /proc/PID/mem of the process looked at, or -1 for our own. */
+static int other_memory = -1;
+
 static void on_fault(int signal) { (void)signal; siglongjmp(fault, 1); }
 
-static void show_maps(uintptr_t base)
+/* Copies memory of the process looked at; 0 when it cannot be read. */
+static int peek(uintptr_t address, void *to, size_t length)
+{
+    if (other_memory >= 0)
+        return pread(other_memory, to, length, address) == (ssize_t)length;
+    if (sigsetjmp(fault, 0))
+        return 0;
+    memcpy(to, (void *)address, length);
+    return 1;
+}
+
+static void show_maps(const char *maps, uintptr_t base)
 {
     char line[4352], range[64], rights[5];
-    FILE *file = fopen("/proc/self/maps", "r");
+    FILE *file = fopen(maps, "r");
 
     /* `qemu-user -d page` shows its page table at every mmap; that table, unlike its /proc/self/maps, is exact. */
     munmap(mmap(NULL, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1);
@@ -95,61 +109,44 @@ static void report(const struct tally *tally)
         dprintf(1, "lab %s %d %llu %zu\n", tally->kind, tally->segment, (unsigned long long)tally->first, tally->count);
 }
 
-/* glibc adds the base to pointers of the dynamic section while it maps, before any audit. */
-static int is_rebased(const byte *file, const byte *memory, uintptr_t base)
-{
-    ElfW(Addr) was, is;
-    memcpy(&was, file, sizeof was);
-    memcpy(&is, memory, sizeof is);
-    return is == was + base;
-}
-
 struct part { const ElfW(Phdr) *load, *dynamic; const byte *file; uintptr_t base; };
 
-static int as_meant(const struct part *p, uintptr_t at)
+/* glibc adds the base to pointers of the dynamic section while it maps, before any audit. */
+static int is_rebased(const struct part *p, uintptr_t at)
 {
-    size_t offset = p->load->p_offset + (at - p->load->p_vaddr);
-    if (relocated && at < relocated_size && relocated[at])
-        return 1;
-    if (*(byte *)(p->base + at) == (at - p->load->p_vaddr < p->load->p_filesz ? p->file[offset] : 0))
-        return 1;
+    ElfW(Addr) was, is;
     if (!p->dynamic || at < p->dynamic->p_vaddr || at >= p->dynamic->p_vaddr + p->dynamic->p_filesz)
         return 0;
-    at -= (at - p->dynamic->p_vaddr) % sizeof(uintptr_t);
-    return is_rebased(p->file + p->load->p_offset + (at - p->load->p_vaddr), (byte *)(p->base + at), p->base);
-}
-
-/* Whole stretches at once: most are as they should be, and an emulated byte loop takes long. */
-static int equal(const struct part *p, uintptr_t at, size_t length)
-{
-    static const byte zeros[4096];
-    size_t inside = at - p->load->p_vaddr;
-    size_t from_file = inside >= p->load->p_filesz ? 0 : p->load->p_filesz - inside;
-    from_file = from_file < length ? from_file : length;
-    const byte *memory = (const byte *)(p->base + at);
-    return !memcmp(memory, p->file + p->load->p_offset + inside, from_file) &&
-           !memcmp(memory + from_file, zeros, length - from_file);
+    at -= (at - p->dynamic->p_vaddr) % sizeof was;
+    memcpy(&was, p->file + p->load->p_offset + (at - p->load->p_vaddr), sizeof was);
+    return peek(p->base + at, &is, sizeof is) && is == was + p->base;
 }
 
 static void compare(const struct part *p, int index)
 {
     struct tally differ = {"bytes", index, 0, 0}, bss = {"bss", index, 0, 0}, unmapped = {"unmapped", index, 0, 0};
     const ElfW(Phdr) *load = p->load;
-    volatile uintptr_t vaddr, next;
+    uintptr_t next, end = load->p_vaddr + load->p_memsz;
+    byte memory[4096], meant[4096];
 
-    for (vaddr = load->p_vaddr; vaddr < load->p_vaddr + load->p_memsz; vaddr = next) {
-        next = vaddr + 4096 - (p->base + vaddr) % 4096;
-        if (next > load->p_vaddr + load->p_memsz)
-            next = load->p_vaddr + load->p_memsz;
-        if (sigsetjmp(fault, 0)) {
-            count(&unmapped, vaddr, next - vaddr);
+    for (uintptr_t vaddr = load->p_vaddr; vaddr < end; vaddr = next) {
+        size_t length = sizeof memory - (p->base + vaddr) % sizeof memory;
+        length = length < end - vaddr ? length : end - vaddr;
+        next = vaddr + length;
+        size_t inside = vaddr - load->p_vaddr;
+        size_t from_file = inside >= load->p_filesz ? 0 : load->p_filesz - inside;
+        from_file = from_file < length ? from_file : length;
+        memcpy(meant, p->file + load->p_offset + inside, from_file);
+        memset(meant + from_file, 0, length - from_file);
+        if (!peek(p->base + vaddr, memory, length)) {
+            count(&unmapped, vaddr, length);
             continue;
         }
-        if (equal(p, vaddr, next - vaddr))
+        if (!memcmp(memory, meant, length))
             continue;
-        for (uintptr_t at = vaddr; at < next; at++)
-            if (!as_meant(p, at))
-                count(at - load->p_vaddr < load->p_filesz ? &differ : &bss, at, 1);
+        for (size_t i = 0; i < length; i++)
+            if (memory[i] != meant[i] && !(relocated && relocated[vaddr + i]) && !is_rebased(p, vaddr + i))
+                count(i < from_file ? &differ : &bss, vaddr + i, 1);
     }
     report(&differ);
     report(&bss);

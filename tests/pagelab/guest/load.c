@@ -22,7 +22,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *bytes)
     if (info->dlpi_name && !strcmp(info->dlpi_name, wanted)) {
         if (*(int *)bytes)
             inspect(wanted, info->dlpi_addr, 1);
-        show_maps(info->dlpi_addr);
+        show_maps("/proc/self/maps", info->dlpi_addr);
     }
     return 0;
 }
