@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MARK: Final = "# Appended by pagefit: relink what does not load on every page size."
 _STAMP: Final = "pagefit.stamp"
+_TARBALL: Final = "pagefit@@prebuilt"
 _PAGE_SIZE: Final = ".pagefit-page-size"
 #: Target types of Meson's introspection that a loader maps.
 _LOADED: Final = {"executable", "shared library", "shared module"}
@@ -66,6 +67,9 @@ rule PAGEFIT_RELINK
 build {_STAMP}: PAGEFIT_RELINK | {" ".join(map(_escape, outputs))}
 default {_STAMP}
 """
+    if _TARBALL in text and "\nbuild prebuilt:" not in text:
+        # Meson gives a subproject's run targets a prefix, which `meson compile` does not know.
+        edge += f"build prebuilt: phony {_TARBALL}\n"
     part = path.with_suffix(".pagefit")
     part.write_text(text + edge)
     # Meson compares build.ninja's age with its own files': the new one must not look older than the one it wrote.
