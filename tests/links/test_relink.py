@@ -64,6 +64,24 @@ def test_a_file_that_was_never_linked_here_is_unrecorded(tmp_path: Path) -> None
     assert not (tmp_path / "out.so").exists()
 
 
+@pytest.mark.parametrize(
+    ("mark", "why"),
+    [
+        ('__asm__(".section .note.go.buildid,\\"a\\"; .long 0; .text");', "Go has a linker of its own"),
+        ('__asm__(".ident \\"rustc version 1.90.0\\"");', "rustc was told which linker to run"),
+        ("", "named by -B or --ld-path"),
+    ],
+)
+def test_an_unrecorded_file_tells_who_may_have_linked_it(tmp_path: Path, mark: str, why: str) -> None:
+    source = write_sources(tmp_path / "src")
+    (source / "half.c").write_text(f"{mark}\nint half(int n) {{ return n / 2; }}\n")
+    shell("gcc -shared -fPIC half.c -o lib.so", source)
+    journal = recorded("gcc -shared -fPIC user.c -o other.so", source, tmp_path / "journal")
+    with pytest.raises(Unrecorded) as caught:
+        relink(source / "lib.so", tmp_path / "out.so", journal, K64)
+    assert why in str(caught.value)
+
+
 def test_a_damaged_pin_is_refused(tmp_path: Path) -> None:
     source = write_sources(tmp_path / "src")
     journal = recorded("gcc -shared -fPIC half.c -o lib.so", source, tmp_path / "journal")

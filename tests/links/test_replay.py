@@ -52,6 +52,15 @@ def test_an_input_that_has_changed_is_refused_and_left_alone(source: Path, tmp_p
     assert (source / "half.o").read_text() == "someone else's"
 
 
+def test_nothing_is_written_through_a_link_that_stands_where_an_input_was(source: Path, tmp_path: Path) -> None:
+    journal = recorded("gcc -c -fPIC half.c; gcc -shared half.o -o lib.so; rm half.o", source, tmp_path / "journal")
+    (source / "half.o").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match=r"half\.o"):
+        relink(source / "lib.so", tmp_path / "out.so", journal, K64)
+    assert (source / "half.o").is_symlink()
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_recipe_that_does_not_make_its_file_is_refused(source: Path, tmp_path: Path) -> None:
     journal = recorded(LINK, source, tmp_path / "journal")
     (record,) = (tmp_path / "journal" / "links").glob("*/link.json")

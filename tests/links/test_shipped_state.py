@@ -123,3 +123,14 @@ def test_the_last_of_equal_links_is_taken_and_modes_are_kept(source: Path, tmp_p
     result = relink(source / "lib.so", source / "lib.so", journal, K64)
     assert result.recipe.name == max(recipe.name for recipe in journal.recipes())
     assert (source / "lib.so").stat().st_mode & 0o777 == 0o640
+
+
+def test_libraries_that_differ_only_in_their_name_are_told_apart(source: Path) -> None:
+    link = "gcc -shared -fPIC -Wl,--build-id=none half.c -o lib{0}.so -Wl,-soname,lib{0}.so"
+    lines = "; ".join(link.format(number) for number in range(3))
+    journal = recorded(lines, source, source.parent / "journal")
+    shell("for number in 0 1 2; do strip lib$number.so; done", source)
+    for number in range(3):
+        relinked = source / "relinked.so"
+        relink(source / f"lib{number}.so", relinked, journal, K64)
+        assert dynamic(relinked, "SONAME") == [f"lib{number}.so"]

@@ -100,8 +100,9 @@ def _parent() -> tuple[str, list[str]]:
 
 
 def _is_clang(name: str) -> bool:
-    """Whether a driver answers `-print-prog-name` as clang does. Starting any other parent again could do harm."""
-    return "clang" in name or "flang" in name or name in ("icx", "icpx", "ifx", "dpcpp")
+    """Whether a program answers `-print-prog-name` as clang does. Starting any other parent again could do harm."""
+    plain = name.rstrip("0123456789.-")
+    return plain.endswith(("clang", "clang++", "flang", "flang-new")) or plain in ("icx", "icpx", "ifx", "dpcpp")
 
 
 def _ask(driver: str, command: list[str], stand_in: str, environment: Environment, memory: str) -> str:

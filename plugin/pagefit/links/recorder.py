@@ -74,7 +74,7 @@ def record(folder: Path) -> Iterator[Journal]:
     if sys.platform == "linux":
         try:
             changes = _prepare(folder.absolute())
-        except OSError as error:
+        except Exception as error:
             journal = Journal(folder, (f"links could not be recorded: {error}",))
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
@@ -124,7 +124,7 @@ def _prepare(folder: Path) -> dict[str, str]:
         raise OSError(f"{folder} has a colon in its name, which COMPILER_PATH cannot hold")
     stand_ins.mkdir(exist_ok=True)
     (stand_ins / drivers.MARKER).touch()
-    write_stand_ins(stand_ins, folder)
+    _write_stand_ins(stand_ins, folder)
     if not os.access(stand_ins / "ld", os.X_OK):
         raise OSError(f"{folder} is on a file system that runs no programs")
     theirs = os.environ.get("COMPILER_PATH")
@@ -132,9 +132,11 @@ def _prepare(folder: Path) -> dict[str, str]:
     return changes | _cargo(stand_ins, os.environ)
 
 
-def write_stand_ins(stand_ins: Path, journal: Path) -> None:
+def _write_stand_ins(stand_ins: Path, journal: Path) -> None:
     """Write the shim, compiled for this Python, and one trampoline for each linker's name."""
-    python = os.path.realpath(sys.executable)
+    if not sys.executable:
+        raise OSError("this Python does not know its own path")
+    python = os.path.realpath(sys.executable)  # a virtual environment can be gone before its base
     package = Path(drivers.__file__).parents[1]
     library = stand_ins / "library"
     library.mkdir(exist_ok=True)
@@ -174,7 +176,15 @@ def _cargo(stand_ins: Path, environment: Mapping[str, str]) -> dict[str, str]:
     here = Path.cwd()
     folders = [home, *(folder / ".cargo" for folder in (here, *here.parents))]
     folders += [folder for depth in ("*", "*/*", "*/*/*") for folder in here.glob(f"{depth}/.cargo")]
-    configs = [folder / name for folder in folders for name in ("config", "config.toml")]
-    if any(re.search(rb"\blinker\b", config.read_bytes()) for config in configs if config.is_file()):
-        return {}
-    return {variable: str(stand_ins / "cargo-cc")}
+    configs = (folder / name for folder in folders for name in ("config", "config.toml"))
+    return {} if any(map(_chooses_a_linker, configs)) else {variable: str(stand_ins / "cargo-cc")}
+
+
+def _chooses_a_linker(config: Path) -> bool:
+    # Rather let a link go unrecorded than overrule a choice that is hard to read.
+    try:
+        return re.search(rb"\blinker\b", config.read_bytes()) is not None
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

@@ -225,13 +225,14 @@ def _inputs_in_place(recipe: Recipe, journal: Journal) -> Iterator[None]:
 
 
 def _put_back(path: Path, digest: str, journal: Journal, undo: ExitStack) -> None:
-    if path.exists():
-        if digest_of(str(path)) != digest:
+    if os.path.lexists(path):
+        if not path.is_file() or digest_of(str(path)) != digest:
             raise Refused("an input of its link has changed since", where=str(path), remedy=_RECORD_AGAIN)
         return
     _make_folders(path.parent, undo)
-    undo.callback(path.unlink, missing_ok=True)
-    shutil.copyfile(journal.pinned(digest), path)
+    with journal.pinned(digest).open("rb") as kept, path.open("xb") as stream:
+        undo.callback(path.unlink, missing_ok=True)
+        shutil.copyfileobj(kept, stream)
     if digest_of(str(path)) != digest:
         raise Refused(
             "the journal's copy of an input is damaged", where=str(journal.pinned(digest)), remedy="Record it again."
