@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import tarfile
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import jsonschema
 
-from pagefit.cli import pack
+from pagefit.cli.main import main
 from support.guiles import ROOT, VARIANTS, Guile, modules
 
 SCHEMA = ROOT / "docs/reference/manifest.schema.json"
@@ -27,8 +26,7 @@ def test_a_prebuilt_tree_of_all_variants(guile: Guile, tmp_path: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(files[65536], target)
             originals[f"{variant}/{stem}.go"] = target
-    arguments = argparse.Namespace(path=[tmp_path / "prebuilt"], output=tmp_path / "out", compression="xz", json=False)
-    assert pack.run(arguments) == 0
+    assert main(["pack", str(tmp_path / "prebuilt"), "-o", str(tmp_path / "out")]) == 0
 
     (tarball,) = (tmp_path / "out").iterdir()
     assert tarball.stat().st_size * 20 < sum(path.stat().st_size for path in originals.values())
