@@ -102,3 +102,12 @@ def test_what_cannot_be_relinked_is_reported_and_left(
     message = "".join(capsys.readouterr())
     assert "work.go" in message
     assert "opcode 254" in message
+
+
+@pytest.mark.parametrize("command", ["check", "align", "show"])
+def test_a_file_of_guile_2_0_is_named_as_such(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "old.go"
+    path.write_bytes(b"GOOF----LE-8-2.0" + bytes(100))
+    assert main([command, str(path)]) == 0
+    assert f"{path}: compiled by Guile 2.0, not ELF" in capsys.readouterr().err
+    assert path.read_bytes() == b"GOOF----LE-8-2.0" + bytes(100)

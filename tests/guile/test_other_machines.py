@@ -5,6 +5,8 @@ Its modules have no source beside them here, so what does not load from its .go 
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -13,12 +15,26 @@ from typing import NamedTuple
 import pytest
 
 from pagefit.guile import realign
-from support import lab
+from support import lab, labkernel
 from support.guiles import HERE
 from support.labroots import root
 
 WORK = HERE / "modules/work.scm"
-TRIPLETS = {"arm64": "aarch64-linux-gnu", "s390x": "s390x-linux-gnu", "i386": "i386-linux-gnu"}
+TRIPLETS = {
+    "arm64": "aarch64-linux-gnu",
+    "s390x": "s390x-linux-gnu",
+    "i386": "i386-linux-gnu",
+    "ppc64el": "powerpc64le-linux-gnu",
+}
+
+#: What a kernel's guest needs to run Guile: the loader, the libraries, the C.UTF-8 locale and the program.
+KERNEL_TREE = (
+    "lib*/ld*",
+    "lib/*/*.so*",
+    "usr/lib/*/lib*.so*",
+    "usr/lib/locale/C.utf8/**/*",
+    "usr/lib/*/guile/3.0/bin/guile",
+)
 
 
 class Debian(NamedTuple):
@@ -31,7 +47,7 @@ class Debian(NamedTuple):
 
 
 def debian(arch: str, folder: Path) -> Debian:
-    where = root(arch, ["guile-3.0"])
+    where = root(arch, ["guile-3.0", "libc-bin"])
     found = Debian(where, where / f"usr/lib/{TRIPLETS[arch]}/guile/3.0/ccache", folder / "4K", folder / "64K")
     paths = [path.relative_to(found.installed) for path in found.installed.rglob("*.go")]
     assert len(paths) > 300
@@ -98,3 +114,36 @@ def test_big_endian_and_32_bit_guiles_run_what_went_to_4k_and_back(arch: str, ma
         outputs[ccache] = done.stdout
     assert len(set(outputs.values())) == 1
     assert "(name . pagefit)" in outputs[guest.small]
+
+
+@pytest.mark.network
+@pytest.mark.kernel
+@pytest.mark.slow
+@pytest.mark.parametrize(("arch", "kernel"), [("arm64", "aarch64-64k"), ("ppc64el", "ppc64le-64k")])
+def test_on_a_real_kernel_with_64k_pages(arch: str, kernel: str, tmp_path: Path) -> None:
+    """Nothing is imitated: Debian's Guile as the kernel maps and protects its files."""
+    guest = debian(arch, tmp_path)
+    tree = tmp_path / "tree"
+    for pattern in KERNEL_TREE:
+        for path in guest.root.glob(pattern):
+            if path.is_dir():
+                continue
+            copy = tree / path.relative_to(guest.root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy, follow_symlinks=False)
+    for name, ccache in (("4K", guest.small), ("64K", guest.back)):
+        shutil.copytree(ccache, tree / name)
+    shutil.copy(WORK, tree / "work.scm")
+
+    program = f"/usr/lib/{TRIPLETS[arch]}/guile/3.0/bin/guile -s /work.scm"
+    commands = []
+    for name in ("4K", "64K"):
+        words = [f"{key}={value}" for key, value in environment(Path("/", name)).items()]
+        commands.append(" ".join((*words, program)))
+    text = labkernel.boot(labkernel.KERNELS[kernel], {}, commands, tree=tree)
+
+    small, large = re.findall(r"(.*?)lab exit (\d+)\n", text, re.DOTALL)
+    assert int(small[1]) & 0x7F == signal.SIGSEGV
+    expected = work(labkernel.KERNELS[kernel].arch, guest, guest.installed, 4096)
+    assert expected.returncode == 0
+    assert large == (expected.stdout, "0")

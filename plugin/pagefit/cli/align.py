@@ -74,6 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Align every input; 0 when all fit afterwards, 3 when something could not be mended."""
     from pagefit import align
+    from pagefit.cli import guile_2_0
     from pagefit.report import summary
 
     request = _request(args)
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         reports.append(report)
         if not args.json:
             summary.write(report, sys.stdout, dry_run=args.dry_run)
+        guile_2_0.name_it([path])
     if args.json:
         print(json.dumps({"schema": 1, "reports": [summary.as_json(r) for r in reports]}, indent=2))
     return 3 if unresolved and args.unresolved == "error" else 0

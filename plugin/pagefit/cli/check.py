@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagefit.cli import guile_2_0
 from pagefit.loaders.verdict import parse_page_size
 from pagefit.report import baseline
 from pagefit.report.results import Results, sort_out
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     reports = _with_progress(survey(_paths(args.inputs), Options(asked, args.deep)))
     results = sort_out(reports, known, asked)
     _print(results, args)
+    guile_2_0.name_it(map(Path, args.inputs))
     if args.html:
         from pagefit.report import html
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagefit.cli import guile_2_0
 from pagefit.errors import InputError
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, format_page_size, parse_page_size
 from pagefit.report.pagemap import Row, page_map
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         _draw(report, sizes, colour=colour)
         drawn += 1
     print(_LEGEND if drawn else "No ELF files: there is nothing to draw.")
+    guile_2_0.name_it([args.input])
     return 0
 
 

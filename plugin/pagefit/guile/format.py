@@ -86,11 +86,6 @@ class ObjectFile:
     data: Section | None
 
     @property
-    def contents(self) -> bytes:
-        """The whole file."""
-        return bytes(self.elf.data)
-
-    @property
     def headers_end(self) -> int:
         """Offset behind the program headers."""
         header = self.elf.header
