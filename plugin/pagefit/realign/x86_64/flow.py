@@ -7,6 +7,7 @@ knowing less: a number it loses track of is unknown, and a base that may also be
 from __future__ import annotations
 
 import enum
+import heapq
 from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -24,15 +25,16 @@ _VISITS: Final = 200
 _JUMP_REACH: Final = 40
 
 
-class _Hub(enum.Enum):
-    """Where many edges meet: from every call to every landing pad, from every indirect jump to every case or block."""
+class _Hub(enum.IntEnum):
+    """Where many edges meet: from every call to every landing pad, from every indirect jump to every case or block.
 
-    EXCEPTION = enum.auto()
-    JUMP = enum.auto()
-    ANYWHERE = enum.auto()
+    A node of the graph like the blocks, which are known by their (positive) addresses.
+    """
 
+    EXCEPTION = -1
+    JUMP = -2
+    ANYWHERE = -3
 
-_Node: TypeAlias = int | _Hub
 
 #: Where the jump table at an address could lead.
 JumpTargets: TypeAlias = Callable[[int], Iterable[int]]
@@ -54,11 +56,12 @@ def table_reads(iced: Any, code: Code, tables: Container[int], jump_targets: Jum
     """All reads of some tables in a function, but for jumps through them; None when the analysis gives up."""
     graph = _graph(iced, code, jump_targets)
     transfer = Transfer(iced, tables)
-    states: dict[_Node, State] = {code.start: State()}
-    visits: dict[_Node, int] = {}
-    pending: list[_Node] = [code.start]
+    states: dict[int, State] = {code.start: State()}
+    visits: dict[int, int] = {}
+    pending: list[tuple[bool, int]] = [(False, code.start)]
     while pending:
-        node = pending.pop()
+        # Code runs upwards, mostly; and a hub is best left until all edges into it have been seen.
+        _, node = heapq.heappop(pending)
         visits[node] = visits.get(node, 0) + 1
         if visits[node] > _VISITS:
             return None
@@ -67,12 +70,17 @@ def table_reads(iced: Any, code: Code, tables: Container[int], jump_targets: Jum
             merged = state if known is None else join(known, state)
             if merged != known:
                 states[target] = merged
-                if target not in pending:
-                    pending.append(target)
-    # What was read on the way to the fixed point was read with too much confidence; read it again.
+                entry = (target < 0, target)
+                if entry not in pending:
+                    heapq.heappush(pending, entry)
+    # A block's first visits left traces that no path explains; from the fixed point, one more round leaves them out.
+    settled: dict[int, State] = {code.start: State()}
+    for node, before in states.items():
+        for target, state in _run(iced, transfer, graph, node, before.copy()):
+            settled[target] = join(settled[target], state) if target in settled else state
     transfer.reads.clear()
-    for node, state in states.items():
-        for _ in _run(iced, transfer, graph, node, state.copy()):
+    for node, before in settled.items():
+        for _ in _run(iced, transfer, graph, node, before.copy()):
             pass
     return frozenset(read for read in transfer.reads if read.adder not in transfer.jumps)
 
@@ -122,10 +130,10 @@ def _graph(iced: Any, code: Code, jump_targets: JumpTargets) -> _Graph:
     return _Graph(blocks, landings, landings | (cases & blocks.keys()) if cases else frozenset(blocks))
 
 
-def _run(iced: Any, transfer: Transfer, graph: _Graph, node: _Node, state: State) -> Iterator[tuple[_Node, State]]:
+def _run(iced: Any, transfer: Transfer, graph: _Graph, node: int, state: State) -> Iterator[tuple[int, State]]:
     """Run one block; yield the nodes that may come next, each with its state."""
-    if isinstance(node, _Hub):
-        places = {_Hub.EXCEPTION: graph.landings, _Hub.JUMP: graph.cases, _Hub.ANYWHERE: graph.blocks}[node]
+    if node < 0:
+        places = {_Hub.EXCEPTION: graph.landings, _Hub.JUMP: graph.cases, _Hub.ANYWHERE: graph.blocks}[_Hub(node)]
         yield from ((place, state.copy()) for place in places)
         return
     kinds = iced.FlowControl

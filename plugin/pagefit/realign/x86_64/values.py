@@ -129,10 +129,11 @@ def join(one: State, other: State) -> State:
         registers = one.registers.copy()
     else:
         registers = [_join_values(a, b) for a, b in zip(one.registers, other.registers, strict=True)]
+    named = {value.name for value in registers if isinstance(value, Number)}
     bounds = {
         key: max(bound, other.bounds[key], key=lambda b: (b.limit, b.guard))
         for key, bound in one.bounds.items()
-        if key in other.bounds
+        if key[0] in named and key in other.bounds
     }
     return State(registers, bounds, one.flags if one.flags == other.flags else None)
 
@@ -150,6 +151,8 @@ def _join_values(one: Value, other: Value) -> Value:
         known = [word.index for word in words if word.index]
         index = max(known, key=lambda bound: bound.limit) if same and len(known) == 2 else None
         return dataclasses.replace(words[0], bases=_union([word.bases for word in words], exact=same), index=index)
+    if isinstance(one, Number) and isinstance(other, Number) and (one.bits, one.signed) == (other.bits, other.signed):
+        return Number(None, one.bits, one.signed)
     if isinstance(one, Pointer) and isinstance(other, Pointer):
         # As two adders can meet before one jump: then neither is known to be a jump table.
         return Pointer(_union([one.bases, other.bases], exact=True), one.adder) if one.adder == other.adder else UNKNOWN
