@@ -37,10 +37,13 @@ def dynamic_section(file: ElfFile) -> Iterator[Reference]:
 def got(file: ElfFile, moves: Moves, relocated: frozenset[int]) -> Iterator[Reference]:
     """Words of the GOT that no relocation covers: the address of `.dynamic`, which ld.so reads from its own.
 
-    `relocated` are the addresses with a relocation. Raises Refused for any other word that leads into a moved piece.
+    The first word of the table that DT_PLTGOT names is that address as the linker knew it: patchelf moves `.dynamic`
+    and leaves the word. `relocated` are the addresses with a relocation. Raises Refused for any other word that leads
+    into a moved piece.
     """
     entries = dynamic.entries(file)
     start = entries[0].address if entries else None
+    first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
     word = file.header.bits // 8
     for section in file.sections:
         if not (section.alloc and section.file_size and section.name.startswith(".got")):
@@ -49,7 +52,7 @@ def got(file: ElfFile, moves: Moves, relocated: frozenset[int]) -> Iterator[Refe
             address = section.addr + index * word
             if value == 0 or address in relocated or not moves.shift(value):
                 continue
-            if value != start:
+            if value != start and address != first:
                 raise Refused(
                     f"the word at {address:#x} in {section.name} is {value:#x}, which would move, "
                     "but no relocation explains it",

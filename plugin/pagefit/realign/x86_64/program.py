@@ -70,11 +70,20 @@ class Program:
         return frozenset(found)
 
     @cached_property
+    def _relocations(self) -> tuple[relocations.Relocation, ...]:
+        return tuple(relocations.relocations(self.file))
+
+    @cached_property
+    def relocated(self) -> frozenset[int]:
+        """Addresses of the words that the loader writes."""
+        return frozenset(relocation.place for relocation in self._relocations)
+
+    @cached_property
     def pointed_at(self) -> frozenset[int]:
         """Addresses that the loader writes into data: of functions, or of anything else."""
         word = self.file.struct("P")
         found = set()
-        for relocation in relocations.relocations(self.file):
+        for relocation in self._relocations:
             if relocation.relative:
                 addend = relocation.addend
                 if addend is None and (stored := self.file.read(relocation.place, word.size)):

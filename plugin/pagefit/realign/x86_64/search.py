@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -78,20 +78,41 @@ def _settle_loose(iced: Any, program: Program, fields: list[int], wanted: Window
             reached.merge(path)
         elif entry in pointed_at:
             constants.append(entry)
-    found = []
-    for field in suspects:
-        run = runs.at(field)
-        if field in reached.operands:
-            found.append(reached.operands[field])
-        elif run and not reached.covers(field):
-            start, end = reached.zone(run, field)
-            if not any(start <= address < end for address in constants):
-                raise Refused(
-                    f"the bytes at {field:#x} may be an operand or data: no unwind table, symbol or branch tells",
-                    where=program.file.where,
-                    remedy=_REMEDY,
-                )
-    return found
+    unreached = [field for field in suspects if field not in reached.operands and not reached.covers(field)]
+    found = [reached.operands[field] for field in suspects if field in reached.operands]
+    return found + _through_got(iced, program, runs, _without_constants(runs, unreached, constants, reached), wanted)
+
+
+def _without_constants(runs: Runs, fields: list[int], constants: list[int], reached: Reached) -> list[int]:
+    """The fields but for those in a zone that no path of code reaches, and where code names constants."""
+    starts = sorted(reached.instructions)
+
+    def zone(address: int) -> tuple[int, int]:
+        run = runs.at(address)
+        return run.start if run else -1, bisect_right(starts, address)
+
+    zones = {zone(address) for address in constants}
+    return [field for field in fields if zone(field) not in zones]
+
+
+def _through_got(iced: Any, program: Program, runs: Runs, fields: list[int], wanted: Window) -> list[Operand]:
+    """Operands that no path leads to, but that load pointers which the loader writes, amid bytes that read as code.
+
+    Such are stubs that are found by counting (OpenGL has such), or by nobody any more. Raises Refused for others.
+    """
+    found: dict[int, Operand] = {}
+    for run in {run.start: run for field in fields if (run := runs.at(field))}.values():
+        inside = [field for field in fields if run.start <= field < run.end]
+        loads = (o for o in explain(iced, run, inside, wanted).operands if not o.lea and o.target in program.relocated)
+        found.update((operand.field, operand) for operand in loads)
+    for field in fields:
+        if field not in found:
+            raise Refused(
+                f"the bytes at {field:#x} may be an operand or data: no unwind table, symbol or branch tells",
+                where=program.file.where,
+                remedy=_REMEDY,
+            )
+    return list(found.values())
 
 
 def _branches(iced: Any, program: Program, runs: Runs, doubtful: Iterable[int]) -> set[int]:

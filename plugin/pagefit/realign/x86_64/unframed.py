@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pagefit.realign.x86_64.operands import Operand, Window, displacement, is_lea, near_target
-from pagefit.realign.x86_64.program import Code, Runs
+from pagefit.realign.x86_64.program import Runs
 
 
 @dataclass(slots=True)
@@ -26,12 +26,6 @@ class Reached:
         """Whether the byte at an address belongs to an instruction that was reached."""
         # No instruction is longer than 15 bytes, so there are few places to ask.
         return any(self.instructions.get(start, 0) > address for start in range(address - 14, address + 1))
-
-    def zone(self, run: Code, address: int) -> tuple[int, int]:
-        """The bytes around an address that no instruction reached, inside the run of code it lies in."""
-        before = (after for place, after in self.instructions.items() if run.start <= place <= address)
-        behind = (place for place in self.instructions if address < place < run.end)
-        return max(before, default=run.start), min(behind, default=run.end)
 
     def merge(self, other: Reached) -> None:
         """Take over what another path found."""
