@@ -8,11 +8,9 @@ from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
-from pagefit.guile.format import bytecode_version
 from pagefit.loaders import bionic
 from pagefit.loaders.audience import candidates, is_android, loaded_by_linux, settle
 from pagefit.loaders.audit import audit_bytes, audit_rights, protect_relro, weaker
-from pagefit.loaders.guile import judge_guile
 from pagefit.loaders.machines import ANDROID_PAGE_SIZES, MACHINES
 from pagefit.loaders.memory import Memory, down
 from pagefit.loaders.model import Fault, Loader, name
@@ -32,9 +30,9 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
     applicable*; sizes given are always judged. A file that no loader maps (an object file, GPU code) has no verdicts
     at all. Reads more than the headers (through `read`) only where bytes decide. Raises nothing of its own.
     """
-    if bytecode_version(image, read) is not None:
-        return judge_guile(image, read, page_sizes)
     if not loaded_by_linux(image):
+        if image.header.osabi == c.ELFOSABI_STANDALONE and image.header.machine == c.EM_NONE:
+            return _guile(image, read, page_sizes)
         return Judgement({}, ())
     android = is_android(image, read)
     has = ANDROID_PAGE_SIZES[image.header.machine] if android else MACHINES[image.header.machine].page_sizes
@@ -58,6 +56,14 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
             verdicts[loader.name, size] = verdict
             findings.extend(found)
     return Judgement(verdicts, tuple(findings))
+
+
+def _guile(image: Image, read: ReadAt, page_sizes: Sequence[int] | None) -> Judgement:
+    # Imported late: most checks meet no Guile file.
+    from pagefit.guile.format import bytecode_version
+    from pagefit.loaders.guile import judge_guile
+
+    return Judgement({}, ()) if bytecode_version(image, read) is None else judge_guile(image, read, page_sizes)
 
 
 def _outcomes(
