@@ -427,21 +427,31 @@ def c_library_root(machine: Machine, loader: str) -> Path:
 
 @functools.cache
 def prefix_of(arch: str, loader: str = "glibc") -> Path:
-    """A copy of a C library's shared objects as qemu-user 7.2 needs them (see `labelf.whole_pages`), for its `-L`."""
-    source = c_library_root(MACHINES[arch], loader)
-    with locked(f"pagelab/prefix-{arch}-{loader}") as target:
+    """A folder for qemu-user's `-L` with a C library."""
+    return emulated(c_library_root(MACHINES[arch], loader), f"prefix-{arch}-{loader}")
+
+
+def emulated(source: Path, name: str) -> Path:
+    """A folder like `source` whose ELF files are as qemu-user 7.2 needs them (see `labelf.whole_pages`); cached."""
+    with locked(f"pagelab/{name}") as target:
         if target.is_dir():
             return target
         temporary = target.with_name(target.name + ".new")
         shutil.rmtree(temporary, ignore_errors=True)
-        for path in (path for folder in ("lib", "lib64", "usr/lib") for path in (source / folder).rglob("*.so*")):
-            copy = temporary / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_symlink():
-                copy.symlink_to(path.readlink())
-            elif path.is_file() and (data := path.read_bytes()).startswith(c.ELF_MAGIC):
-                copy.write_bytes(labelf.whole_pages(data))
-                copy.chmod(0o755)
+        for parent, folders, files in os.walk(source):
+            inside = temporary / Path(parent).relative_to(source)
+            inside.mkdir(parents=True)
+            for path in (Path(parent, entry) for entry in (*folders, *files)):
+                copy = inside / path.name
+                if path.is_symlink():
+                    copy.symlink_to(path.readlink())
+                elif not path.is_dir():
+                    if ".so" in path.name or path.stat().st_mode & 0o111:
+                        data = path.read_bytes()
+                        copy.write_bytes(labelf.whole_pages(data) if data.startswith(c.ELF_MAGIC) else data)
+                        copy.chmod(0o755)
+                    else:
+                        copy.symlink_to(path)
         temporary.rename(target)
     return target
 
