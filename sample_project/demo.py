@@ -46,13 +46,8 @@ def main() -> None:
 
     step("The change in pyproject.toml")
     for folder, _, _ in PRESETS.values():
-        show(
-            "diff",
-            "-U0",
-            WORK / "plain" / folder / "pyproject.toml",
-            SAMPLES / folder / "pyproject.toml",
-            may_fail=True,
-        )
+        old, new = WORK / "plain" / folder / "pyproject.toml", SAMPLES / folder / "pyproject.toml"
+        show("diff", "-U0", "--label=before", "--label=after", old, new, may_fail=True)
 
     for name, (folder, _, _) in PRESETS.items():
         step(f"Build {name} with it, through pip and with build isolation")
@@ -90,7 +85,7 @@ def without_pagefit(folder: str, preset: str, plain: str) -> Path:
 
 def build(name: str, project: Path, out: Path) -> Path:
     """Build a wheel through pip and print what pagefit reports; pip shows that only with -v, among much else."""
-    settings = ["-C", f"pagefit.tarball-dir={WORK / 'prebuilt'}"] if out.name == "dist" else []
+    settings = ["--config-settings", f"pagefit.tarball-dir={WORK / 'prebuilt'}"] if out.name == "dist" else []
     printed = pip(TOOLS, "wheel", "-v", "--no-deps", "-w", out, *settings, project)
     reporting = False
     for line in printed.splitlines():
