@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 SAMPLES = Path(__file__).resolve().parent
@@ -30,6 +31,8 @@ PRESETS = {
 
 
 def main() -> None:
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        sys.exit("demo: Python's headers are missing; on Debian and Ubuntu: apt install python3-dev python3-venv")
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
 

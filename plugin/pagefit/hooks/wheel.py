@@ -101,7 +101,8 @@ def _recording(root: Path, until_mended: ExitStack) -> Iterator[Journal | None]:
 def _linked_again(root: Path, journal: Journal | None, page_size: int) -> Iterator[None]:
     left = stale.find(root, journal, page_size) if journal else []
     if left:
-        say(f"linking again what an earlier build left in build/: {', '.join(path.name for path in left)}")
+        others = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        say(f"linking again what an earlier build left in build/: {left[0].name}{others}")
     with stale.made_old(left):
         yield
 
