@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,8 @@ def test_a_damaged_shim_is_passed_by(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "aarch64-linux-gnu-gcc"])
 def test_without_python_the_real_linker_runs(source: Path, tmp_path: Path, compiler: str) -> None:
     with record(tmp_path / "journal") as journal:
-        for stand_in in (tmp_path / "journal" / "stand-ins").glob("ld*"):
-            stand_in.write_text(stand_in.read_text().replace(os.path.realpath(sys.executable), "/gone/python"))
+        start = tmp_path / "journal" / "record"
+        start.write_text(start.read_text().replace(os.path.realpath(sys.executable), "/gone/python"))
         shell(f"{compiler} -shared -fPIC half.c -o lib.so", source)
     assert journal.recipes() == []
 
@@ -102,12 +103,53 @@ def test_a_linker_that_dies_by_a_signal_is_reported_as_such(source: Path, tmp_pa
     real.chmod(0o755)
     with record(tmp_path / "journal"):
         done = subprocess.run(
-            [tmp_path / "journal" / "stand-ins" / "ld", "-o", "x", "a.o"],
+            [Path(os.environ["COMPILER_PATH"].partition(":")[0]) / "ld", "-o", "x", "a.o"],
             cwd=source,
             env={**os.environ, "PATH": f"{real.parent}:{os.environ['PATH']}"},
             check=False,
         )
     assert done.returncode == -signal.SIGSEGV
+
+
+def test_a_signal_that_ends_the_stand_in_reaches_the_linker(source: Path, tmp_path: Path) -> None:
+    real = tmp_path / "bin" / "ld"
+    real.parent.mkdir()
+    real.write_text('#!/bin/sh\n[ "$1" = --help ] && exit\ntrap "exit 9" TERM\n: > started\nsleep 60 & wait\n')
+    real.chmod(0o755)
+    with record(tmp_path / "journal"):
+        process = subprocess.Popen(
+            [Path(os.environ["COMPILER_PATH"].partition(":")[0]) / "ld", "-o", "x", "a.o"],
+            cwd=source,
+            env={**os.environ, "PATH": f"{real.parent}:{os.environ['PATH']}"},
+        )
+        while not (source / "started").exists():
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(30) == 9
+
+
+def test_the_stand_ins_stay_where_they_are_and_pass_on_when_nothing_is_recorded(source: Path, tmp_path: Path) -> None:
+    # ccache hashes COMPILER_PATH, and libtool writes down the `ld` that gcc has named.
+    with record(tmp_path / "one"):
+        first = os.environ["COMPILER_PATH"]
+        noted = shell("gcc -print-prog-name=ld", source).strip()
+    with record(tmp_path / "two"):
+        assert os.environ["COMPILER_PATH"] == first
+    shutil.rmtree(tmp_path / "one")
+    shell(f"gcc -c -fPIC half.c && {noted} -shared half.o -o lib.so", source)
+    assert (source / "lib.so").exists()
+
+
+@pytest.mark.parametrize("cache", ["a:colon", "file"])
+def test_without_a_usable_cache_the_stand_ins_are_in_the_journal(
+    source: Path, tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / cache))
+    with record(tmp_path / "journal") as journal:
+        assert os.environ["COMPILER_PATH"] == str(tmp_path / "journal" / "stand-ins")
+        shell(LINK, source)
+    assert relinks(journal, source / "lib.so")
 
 
 def test_probes_pass_through_and_leave_no_record(source: Path, tmp_path: Path) -> None:

@@ -44,6 +44,15 @@ def test_commands_too_long_for_the_system_are_replayed(source: Path, tmp_path: P
     assert load_alignments(tmp_path / "out.so") == {K64}
 
 
+def test_link_time_optimisation_is_replayed_when_the_objects_are_gone(source: Path, tmp_path: Path) -> None:
+    lines = "gcc -flto -g -c -fPIC half.c user.c; gcc-ar rcs libhalf.a half.o"
+    link = "gcc -flto=2 -g -O2 -shared user.o libhalf.a -o lib.so"
+    journal = recorded(f"{lines}; {link}; rm *.o *.a", source, tmp_path / "journal")
+    assert relink(source / "lib.so", tmp_path / "out.so", journal, K64).proof == "bit for bit"
+    assert load_alignments(tmp_path / "out.so") == {K64}
+    assert sorted(path.name for path in source.iterdir()) == ["half.c", "lib.so", "user.c"]
+
+
 def test_an_input_that_has_changed_is_refused_and_left_alone(source: Path, tmp_path: Path) -> None:
     journal = recorded("gcc -c -fPIC half.c; gcc -shared half.o -o lib.so", source, tmp_path / "journal")
     (source / "half.o").write_text("someone else's")

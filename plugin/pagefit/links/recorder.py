@@ -1,7 +1,7 @@
 """Recording every link of a build: a context in which compiler drivers find our stand-ins where they look for `ld`.
 
-Sets environment variables, nothing else: `COMPILER_PATH`, which gcc and clang search before their own folders, and for
-cargo a linker driver. Command lines, flags and results of the build stay what they are.
+Sets environment variables, nothing else: `COMPILER_PATH`, which gcc and clang search before their own folders,
+`PAGEFIT_JOURNAL` for the stand-ins, and for cargo a linker driver. Command lines, flags and results stay what they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,27 +25,15 @@ from pagefit.links.recipe import Recipe
 
 LINKERS: Final = ("ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
 
-#: Starts the shim, and the trampoline again, without Python, when the shim is damaged or gone.
-_START: Final = """\
-import os, sys
-try:
-    sys.path.insert(0, sys.argv[1])
-    from pagefit.links import shim
-except BaseException:
-    os.environ["PAGEFIT_UNRECORDED"] = "1"
-    os.execv(sys.argv[3], sys.argv[3:])
-shim.start(sys.argv[1:])
-"""
-
-#: Falls back on the real linker by itself, should Python be gone in the middle of a build.
-_TRAMPOLINE: Final = """\
+#: Passes on to the real linker by itself: where nothing is being recorded, or Python is gone in the middle of a build.
+_STAND_IN: Final = f"""\
 #!/bin/sh
-# Stands in for a linker while pagefit records a build.
-[ -z "$PAGEFIT_UNRECORDED" ] && [ -x {python} ] && exec {python} -I -S {start} {library} {journal} "$0" "$@"
+# Stands in for a linker while pagefit records a build; at any other time, runs the real one.
+[ -n "$PAGEFIT_JOURNAL" ] && [ -r "$PAGEFIT_JOURNAL/record" ] && . "$PAGEFIT_JOURNAL/record"
 IFS=:
 set -f
 for folder in $COMPILER_PATH $PATH; do
-  [ -e "$folder/{marker}" ] || [ ! -x "$folder/${{0##*/}}" ] || exec "$folder/${{0##*/}}" "$@"
+  [ -e "$folder/{drivers.MARKER}" ] || [ ! -x "$folder/${{0##*/}}" ] || exec "$folder/${{0##*/}}" "$@"
 done
 echo "${{0##*/}}: no such linker is installed" >&2
 exit 127
@@ -54,7 +42,24 @@ exit 127
 #: rustc names its own linker with `-B`, which goes before COMPILER_PATH; a `-B` before that one goes first.
 _CARGO_DRIVER: Final = """\
 #!/bin/sh
-exec cc -B{folder}/ "$@"
+exec cc "-B${0%/*}/" "$@"
+"""
+
+#: What a stand-in reads from the journal.
+_RECORD: Final = """\
+[ -x {python} ] && exec {python} -I -S {start} {library} {journal} "$0" "$@"
+"""
+
+#: Starts the shim; or the stand-in again, without a journal, when the shim is damaged or gone.
+_START: Final = """\
+import os, sys
+try:
+    sys.path.insert(0, sys.argv[1])
+    from pagefit.links import shim
+except BaseException:
+    os.environ.pop("PAGEFIT_JOURNAL")
+    os.execv(sys.argv[3], sys.argv[3:])
+shim.start(sys.argv[1:])
 """
 
 #: What runs in the stand-in, copied next to it and compiled once: the build may hide or remove this package.
@@ -115,52 +120,70 @@ def capture(command: Sequence[str], directory: Path, folder: Path) -> Recipe:
     return captured[-1]
 
 
-def _prepare(folder: Path) -> dict[str, str]:
-    """Make the folders and stand-ins of a journal; the environment variables to set."""
+def _prepare(journal: Path) -> dict[str, str]:
+    """Make the folders of a journal, and the stand-ins; the environment variables to set."""
     for name in ("links", "pins", "notes", "tools"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    stand_ins = folder / "stand-ins"
-    if ":" in str(stand_ins):
-        raise OSError(f"{folder} has a colon in its name, which COMPILER_PATH cannot hold")
-    stand_ins.mkdir(exist_ok=True)
-    (stand_ins / drivers.MARKER).touch()
-    _write_stand_ins(stand_ins, folder)
-    if not os.access(stand_ins / "ld", os.X_OK):
-        raise OSError(f"{folder} is on a file system that runs no programs")
+        (journal / name).mkdir(parents=True, exist_ok=True)
+    _write_shim(journal)
+    stand_ins = _stand_ins(journal)
     theirs = os.environ.get("COMPILER_PATH")
-    changes = {"COMPILER_PATH": str(stand_ins) if theirs is None else f"{stand_ins}:{theirs}"}
+    changes = {
+        "COMPILER_PATH": str(stand_ins) if theirs is None else f"{stand_ins}:{theirs}",
+        "PAGEFIT_JOURNAL": str(journal),
+    }
     return changes | _cargo(stand_ins, os.environ)
 
 
-def _write_stand_ins(stand_ins: Path, journal: Path) -> None:
-    """Write the shim, compiled for this Python, and one trampoline for each linker's name."""
+def _write_shim(journal: Path) -> None:
+    """Write the shim, compiled for this Python, and the line that starts it."""
     if not sys.executable:
         raise OSError("this Python does not know its own path")
-    python = os.path.realpath(sys.executable)  # a virtual environment can be gone before its base
+    library = journal / "library"
     package = Path(drivers.__file__).parents[1]
-    library = stand_ins / "library"
-    library.mkdir(exist_ok=True)
-    start = library / "start.py"
-    start.write_text(_START)
     for module in _SHIM:
         target = library / "pagefit" / f"{module}.pyc"
         target.parent.mkdir(parents=True, exist_ok=True)
         py_compile.compile(str(package / f"{module}.py"), str(target), doraise=True, invalidation_mode=_UNCHECKED)
-    text = _TRAMPOLINE.format(
-        python=shlex.quote(python),
-        library=shlex.quote(str(library)),
-        journal=shlex.quote(str(journal)),
-        marker=drivers.MARKER,
-        start=shlex.quote(str(start)),
-    )
-    for linker in LINKERS:
-        _write_program(stand_ins / linker, text)
-    _write_program(stand_ins / "cargo-cc", _CARGO_DRIVER.format(folder=shlex.quote(str(stand_ins))))
+    start = library / "start.py"
+    start.write_text(_START)
+    words = {
+        "python": os.path.realpath(sys.executable),  # a virtual environment can be gone before its base
+        "start": start,
+        "library": library,
+        "journal": journal,
+    }
+    (journal / "record").write_text(_RECORD.format(**{name: shlex.quote(str(word)) for name, word in words.items()}))
+
+
+def _stand_ins(journal: Path) -> Path:
+    """The folder with the stand-ins: in the user's cache, else in the journal.
+
+    A path that stays the same from build to build, because ccache takes COMPILER_PATH for a part of every compiler's
+    identity, and because libtool writes down which `ld` gcc has named.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
+    for folder in (home / "pagefit" / "stand-ins", journal / "stand-ins"):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / drivers.MARKER).touch()
+            for linker in LINKERS:
+                _write_program(folder / linker, _STAND_IN)
+            _write_program(folder / "cargo-cc", _CARGO_DRIVER)
+            # A file system can be mounted without the right to run programs.
+            if ":" not in str(folder) and os.access(folder / "ld", os.X_OK):
+                return folder
+    raise OSError("no folder for the stand-ins, without a colon in its name, lets programs run")
 
 
 def _write_program(path: Path, text: str) -> None:
-    path.write_text(text)
-    path.chmod(0o755)
+    """Write a program, unless it is there: another recording may be running it."""
+    if path.exists() and path.read_text() == text and os.access(path, os.X_OK):
+        return
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text)
+    unfinished.chmod(0o755)
+    unfinished.replace(path)
 
 
 def _cargo(stand_ins: Path, environment: Mapping[str, str]) -> dict[str, str]:
