@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,27 @@ def test_what_cannot_be_relinked_is_reported_and_left(
     message = "".join(capsys.readouterr())
     assert "work.go" in message
     assert "opcode 254" in message
+
+
+@pytest.mark.parametrize("compression", ["", ".gz", ".xz"])
+def test_members_of_a_tar_archive_are_mended_and_keep_their_times(
+    linked: Linked, tree: Path, tmp_path: Path, compression: str
+) -> None:
+    archive = tmp_path / f"site.tar{compression}"
+    with tarfile.open(archive, f"w:{compression[1:]}") as tar:
+        tar.add(tree, "usr")
+    with tarfile.open(archive) as tar:
+        before = {member.name: (member.mtime, member.mode, member.type) for member in tar}
+    assert main(["align", str(archive)]) == 0
+    with tarfile.open(archive) as tar:
+        assert {member.name: (member.mtime, member.mode, member.type) for member in tar} == before
+        tar.extractall(tmp_path / "out", filter="data")
+    for stem in ("keywords", "work", "forward"):
+        mended = tmp_path / f"out/usr/lib/guile/site-ccache/{stem}.go"
+        assert mended.read_bytes() == linked[stem][65536].read_bytes()
+        source = tmp_path / f"out/usr/share/guile/site/{stem}.scm"
+        assert mended.stat().st_mtime >= source.stat().st_mtime, "Guile would ignore it"
+    assert main(["check", str(archive)]) == 0
 
 
 @pytest.mark.parametrize("command", ["check", "align", "show"])

@@ -13,7 +13,8 @@ from __future__ import annotations
 import enum
 import sys
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from pagefit.elf.sections import ElfFile
@@ -48,13 +49,14 @@ class Isa:
     labels: dict[int, tuple[Label, ...]]
     jtable: int | None = None
     instrument_entry: int | None = None
-    _length_table: bytes = field(init=False, repr=False)
-    _label_table: bytes = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        lengths = bytes(0 if digit == "." else int(digit) for digit in self.lengths.ljust(256, "."))
-        object.__setattr__(self, "_length_table", lengths)
-        object.__setattr__(self, "_label_table", bytes(opcode in self.labels for opcode in range(256)))
+    @cached_property
+    def _length_table(self) -> bytes:
+        return bytes(0 if digit == "." else int(digit) for digit in self.lengths.ljust(256, "."))
+
+    @cached_property
+    def _label_table(self) -> bytes:
+        return bytes(opcode in self.labels for opcode in range(256))
 
     def length_by_word(self, opcodes: bytes) -> bytes:
         """For each word, the length of the instruction that would start there (0: none would)."""
