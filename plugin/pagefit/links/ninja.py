@@ -18,6 +18,7 @@ from pagefit.elf.headers import is_elf
 from pagefit.errors import InputError
 from pagefit.links import recorder, replay
 from pagefit.links.journal import Journal
+from pagefit.links.recipe import Unrecorded
 
 #: Outputs of edges that are no links of what a loader maps: objects, archives and crates.
 _NOT_LOADED: Final = {".o", ".obj", ".a", ".rlib", ".rmeta", ".d"}
@@ -34,8 +35,11 @@ class Link:
     def relink(self, shipped: Path, target: Path, page_size: int) -> replay.Relinked:
         """Write to `target` what `shipped`, the output as it is, would be had it been linked for this page size.
 
-        Raises Refused when the command leads to no link, or does not reproduce the output.
+        Raises Refused when the command leads to no link, or does not reproduce the output; Unrecorded for rustc's.
         """
+        if any(Path(word).name.startswith("rustc") for word in self.command):
+            # It compiles and links in one command, and writes its other outputs again whoever the linker is.
+            raise Unrecorded("rustc cannot link again without compiling again", where=str(self.output))
         with tempfile.TemporaryDirectory(prefix="pagefit-") as scratch:
             journal = Path(scratch, "journal")
             recorder.capture(self.command, self.folder, journal)
