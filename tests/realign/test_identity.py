@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,25 @@ def test_the_result_is_the_linkers_own(language: str, kind: str, tmp_path: Path)
     for size in (4096, 65536):
         outcomes = lab.load_all("aarch64", size, [tmp_path / "padded.so", tmp_path / "dense.so"])
         assert {outcome.verdict for outcome in outcomes.values()} == {Verdict.FITS}, outcomes
+
+
+@pytest.mark.parametrize("debug", ["-gdwarf-4", "-gdwarf-5", "-g3"])
+@pytest.mark.parametrize("language", ["c gcc", "c clang", "c++ gcc", "c++ clang"])
+def test_debugging_information_leads_to_the_moved_variables(language: str, debug: str, tmp_path: Path) -> None:
+    compiler, source = LANGUAGES[language]
+    pair = links64.link_pair(links64.build([*compiler, debug], tmp_path, [SOURCES / source]), tmp_path)
+    result = realign(pair.small, tmp_path / "padded.so", 65536, layout="padded")
+    assert result.plan.patched["DWARF"]
+    assert links64.differences(tmp_path / "padded.so", pair.large) == []
+
+
+def test_debugging_information_can_be_left_out(tmp_path: Path) -> None:
+    pair = links64.link_pair(links64.build([*links64.GCC, "-g"], tmp_path, [SOURCES / "tls.c"]), tmp_path)
+    result = realign(pair.small, tmp_path / "x.so", 65536, drop_debug=True)
+    assert result.plan.new_size < result.plan.old_size
+    assert any("debugging information was left out" in note for note in result.plan.notes)
+    shown = subprocess.run(["readelf", "-WSs", tmp_path / "x.so"], capture_output=True, text=True, check=True)
+    assert not shown.stderr
+    assert not re.search(r"\.debug_\S+ +PROGBITS", shown.stdout)
+    assert "chosen_pointer" in shown.stdout
+    assert lab.load("aarch64", 65536, tmp_path / "x.so").verdict is Verdict.FITS

@@ -53,12 +53,12 @@ def link_pair(objects: Sequence[Path], folder: Path, *flags: str, shared: bool =
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:
-    """The sections of the memory image, and the symbol table, that differ in name, address, size or bytes."""
+    """The sections of memory image, symbol table and debugging information that differ in address, size or bytes."""
     with open_elf(ours) as a, open_elf(theirs) as b:
         assert [s.name for s in a.sections] == [s.name for s in b.sections]
         return [
             s.name
             for s, t in zip(a.sections, b.sections, strict=True)
-            if (s.alloc or s.name == ".symtab")
+            if (s.alloc or s.name.startswith((".symtab", ".debug")))
             and ((s.addr, s.size, s.type) != (t.addr, t.size, t.type) or a.contents(s) != b.contents(t))
         ]

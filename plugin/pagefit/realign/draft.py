@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -64,13 +64,13 @@ class Draft:
         return bytes(out)
 
 
-def draft(file: ElfFile, placed: Sequence[Placed], page: int) -> Draft:
-    """Draft the headers and the layout for placed parts; references are patched later.
+def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collection[Section] = ()) -> Draft:
+    """Draft the headers and the layout for placed parts, without some sections; references are patched later.
 
     Raises Refused when the program header table has to grow and there is no room for it.
     """
     header = file.header
-    layout = arrange(file, placed)
+    layout = arrange(file, placed, without)
     segments = tables.new_segments(file, loads(placed, page), placed, layout)
     phoff = layout.offset(header.phoff)
     room = header.phnum * header.phentsize
@@ -84,7 +84,7 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int) -> Draft:
     shoff = layout.offset(header.shoff) if header.shoff else 0
     entry = header.entry + (moves_of(placed).shift(header.entry) if header.entry else 0)
     new = dataclasses.replace(header, phoff=phoff, phnum=len(segments), shoff=shoff, entry=entry)
-    sections = tables.new_sections(file, placed, layout)
+    sections = tables.new_sections(file, placed, layout, without)
     headers.append((0, tables.header_bytes(new, file.data[:16])))
     headers.append((phoff, tables.segment_bytes(segments, header).ljust(room, b"\0")))
     headers += [(shoff + at, row) for at, row in tables.section_fields(sections, header)]

@@ -18,28 +18,29 @@ from pagefit.realign import hazards, references, signatures
 from pagefit.realign.arch import architecture
 from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
+from pagefit.realign.dwarf import is_debug
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
 from pagefit.realign.write import write
 
 
-def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:  # noqa: ARG001
+def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:
     """Implements `pagefit.realign.plan`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
             return _unchanged(file, page_size, layout)
-        cls, best = draft_for(file, page_size, layout)
+        cls, best = draft_for(file, page_size, layout, drop_debug)
         return _plan(best, cls, source, page_size, layout)
 
 
-def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:  # noqa: ARG001
+def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:
     """Implements `pagefit.realign.realign`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
             if source != target:
                 shutil.copy2(source, target)
             return Realigned(_unchanged(file, page_size, layout))
-        cls, best = draft_for(file, page_size, layout)
+        cls, best = draft_for(file, page_size, layout, drop_debug)
         with source.open("rb") as old, replacing(target, mode=stat.S_IMODE(os.fstat(old.fileno()).st_mode)) as new:
             write(best, old, new)
             with mapped(new, where=str(source)) as after:
@@ -49,7 +50,7 @@ def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_
         return Realigned(_plan(best, cls, source, page_size, layout))
 
 
-def draft_for(file: ElfFile, page_size: int, layout: Layout) -> tuple[Class, Draft]:
+def draft_for(file: ElfFile, page_size: int, layout: Layout, drop_debug: bool = False) -> tuple[Class, Draft]:
     """The mildest draft that loads at every page size. Raises Refused with the reason of the last that was tried."""
     reason = Refused("no LOAD segment can be mended", where=file.where)
     for candidate in candidates(file, page_size, layout):
@@ -57,7 +58,7 @@ def draft_for(file: ElfFile, page_size: int, layout: Layout) -> tuple[Class, Dra
             reason = candidate
             continue
         try:
-            best = _patched(file, candidate, page_size)
+            best = _patched(file, candidate, page_size, drop_debug)
         except Refused as refusal:
             reason = refusal
             continue
@@ -67,13 +68,14 @@ def draft_for(file: ElfFile, page_size: int, layout: Layout) -> tuple[Class, Dra
     raise reason
 
 
-def _patched(file: ElfFile, candidate: Candidate, page_size: int) -> Draft:
+def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bool) -> Draft:
     if candidate.cls == "c":
         hazards.check(file, page_size)
-    best = draft(file, candidate.placed, page_size)
+    dropped = [section for section in file.sections if drop_debug and candidate.cls == "c" and is_debug(section)]
+    best = draft(file, candidate.placed, page_size, dropped)
     if not best.moves.moved:
         return best
-    patches = tuple(references.tables(file, best.moves))
+    patches = tuple(references.tables(file, best.moves, debug=not dropped))
     best = dataclasses.replace(best, patches=patches)
     if candidate.cls == "c":
         code = architecture(file.header.machine, where=file.where).references(file, best.moves)
@@ -117,5 +119,10 @@ def _plan(best: Draft, cls: Class, source: Path, page_size: int, layout: Layout)
         patched=dict(Counter(patch.kind for patch in best.patches)),
         old_size=best.file.image.size,
         new_size=best.layout.size,
-        notes=tuple(signatures.notes(best.file, source)),
+        notes=(*signatures.notes(best.file, source), *_left_out(best)),
     )
+
+
+def _left_out(best: Draft) -> list[str]:
+    names = [old.name for old, new in zip(best.file.sections, best.sections, strict=True) if old.type and not new.type]
+    return [f"the debugging information was left out ({', '.join(names)})"] if names else []

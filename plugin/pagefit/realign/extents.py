@@ -7,13 +7,13 @@ header table, data that a tool has put into a gap or behind the end. Nothing is 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from pagefit.elf.sections import ElfFile
+from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.place import Placed, up
 
@@ -65,8 +65,11 @@ class FileLayout:
             yield -1, offset, end - offset
 
 
-def arrange(file: ElfFile, placed: Sequence[Placed]) -> FileLayout:
-    """Arrange a whole file around placed parts. Raises Refused when two LOADs share bytes of the file."""
+def arrange(file: ElfFile, placed: Sequence[Placed], without: Collection[Section] = ()) -> FileLayout:
+    """Arrange a whole file around placed parts, leaving out the bytes of some sections that are not loaded.
+
+    Raises Refused when two LOADs share bytes of the file.
+    """
     taken = sorted(
         Extent(one.part.offset, one.offset, one.part.file_end - one.part.start)
         for one in placed
@@ -78,11 +81,12 @@ def arrange(file: ElfFile, placed: Sequence[Placed]) -> FileLayout:
     alignment = _alignment(file)
     kept, homeless = list(taken), []
     for (start, end), shift in _gaps(taken, file):
-        extent = Extent(start, start + shift, end - start)
-        if _free(extent, taken):
-            kept.append(extent)
-        else:
-            homeless.append(extent)
+        for number, (low, high) in enumerate(_remaining(start, end, without)):
+            extent = Extent(low, low + shift, high - low)
+            if number == 0 and _free(extent, taken):
+                kept.append(extent)
+            else:
+                homeless.append(extent)
     for extent in homeless:
         behind = max((one.new + one.length for one in kept), default=0)
         new = extent.old + up(behind - extent.old, alignment)
@@ -101,6 +105,17 @@ def _gaps(taken: Sequence[Extent], file: ElfFile) -> Iterator[tuple[tuple[int, i
             yield content, shift
         if extent:
             position, shift = extent.old + extent.length, extent.new - extent.old
+
+
+def _remaining(start: int, end: int, without: Collection[Section]) -> Iterator[tuple[int, int]]:
+    """A range of the file without the bytes of some sections."""
+    for section in sorted(without, key=lambda section: section.offset):
+        if section.file_size and start <= section.offset and section.file_end <= end:
+            if start < section.offset:
+                yield start, section.offset
+            start = section.file_end
+    if start < end:
+        yield start, end
 
 
 def _content(file: ElfFile, start: int, end: int) -> tuple[int, int]:

@@ -19,8 +19,8 @@ from pagefit.realign.patches import Patch, Reference
 PACKED: Final = frozenset({"relr", "aps2-rel", "aps2-rela"})
 
 
-def tables(file: ElfFile, moves: Moves) -> Iterator[Patch]:
-    """The patches of every table: `.dynamic`, relocations, GOT, symbols, unwind tables, probes, DWARF.
+def tables(file: ElfFile, moves: Moves, *, debug: bool = True) -> Iterator[Patch]:
+    """The patches of every table: `.dynamic`, relocations, GOT, symbols, unwind tables, probes, DWARF (`debug`).
 
     Raises Refused when one leads to where nothing is, or cannot hold its new value.
     """
@@ -32,7 +32,8 @@ def tables(file: ElfFile, moves: Moves) -> Iterator[Patch]:
     yield from patches(file, moves, words.symbol_values(file, moves))
     yield from patches(file, moves, words.probes(file))
     yield from patches(file, moves, unwind.references(file, moves))
-    yield from patches(file, moves, dwarf.references(file, moves))
+    if debug:
+        yield from patches(file, moves, dwarf.references(file, moves))
 
 
 def patches(file: ElfFile, moves: Moves, references: Iterable[Reference]) -> Iterator[Patch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from pagefit.elf import constants as c
@@ -56,15 +56,22 @@ def with_table_at(
     )
 
 
-def new_sections(file: ElfFile, placed: Sequence[Placed], layout: FileLayout) -> tuple[Section, ...]:
-    """The section headers of the result, in the same order.
+def new_sections(
+    file: ElfFile, placed: Sequence[Placed], layout: FileLayout, without: Collection[Section] = ()
+) -> tuple[Section, ...]:
+    """The section headers of the result, in the same order; those left out become SHT_NULL, for indexes to stay.
 
     bss that got bytes in the file becomes SHT_PROGBITS. A section that RELRO's end divides (`.got.plt`: GNU ld protects
     its first words) leaves the protected words to the section before it.
     """
     cuts = {one.part.start: one.delta for one in placed if not one.glued}
     filled = [(group[0].start, group_file_end(group)) for group in groups(placed)]
-    rows = [_section(section, placed, layout, filled) for section in file.sections]
+    rows = [
+        Section(section.index, section.name, *[0] * 9)
+        if section in without
+        else _section(section, placed, layout, filled)
+        for section in file.sections
+    ]
     for section in file.sections:
         cut = next((at for at in cuts if section.alloc and not section.tls and section.addr < at < section.end), None)
         neighbour = neighbour_before(file, section) if cut else None

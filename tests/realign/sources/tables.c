@@ -1,10 +1,9 @@
 /* Switches that return addresses: LLVM makes tables of distances of them, some of which lead into data that moves. */
 #include <stddef.h>
 
-struct item { const char *name; struct item *next; };
-static struct item first = {"first", &first}, second = {"second", &first}, third = {"third", &second};
-static struct item fourth = {"fourth", &third};
-extern const struct item *const shared_items[];
+struct item { const char *name; const struct item *next; };
+static const struct item first = {"first", NULL}, second = {"second", &first}, third = {"third", &second};
+static const struct item fourth = {"fourth", &third};
 static const struct item *const relocated[] = {&first, &second};
 static const char *const plain[] = {"p", "q"};
 
