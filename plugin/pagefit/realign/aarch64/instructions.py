@@ -122,6 +122,14 @@ def is_call(word: int) -> bool:
     return word & 0xFC000000 == 0x94000000 or word & 0xFEFFF800 in (0xD63F0000, 0xD63F0800)
 
 
+def sets_flags(word: int) -> bool:
+    """Whether an instruction may change the condition flags: ADDS, SUBS, ANDS, BICS, CCMP, FCMP, ADCS, and calls."""
+    group = word >> 25 & 15
+    if group in (8, 9, 5, 13):  # bit 29 is S, in arithmetic and logical instructions alike; CCMP and ADCS have it, too
+        return bool(word & 0x20000000)
+    return is_call(word) or (group in (7, 15) and word & 0x5F200C00 in (0x1E200000, 0x1E200400)) or group == 2
+
+
 def falls_through(word: int) -> bool:
     """Whether control can reach the next instruction: not behind B, BR, RET, ERET, UDF."""
     if word & 0xFC000000 == 0x14000000 or word >> 16 == 0:

@@ -12,15 +12,13 @@ from pagefit.elf import symbols
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
-from pagefit.realign.aarch64.flow import Function
+from pagefit.realign.aarch64.bounds import index_bound
 from pagefit.realign.aarch64.text import Code, Text
 from pagefit.realign.arch import RelativeTable
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 
 _KIND = "relative table"
-_UNSIGNED_ABOVE = {8: 1, 9: 1, 2: 0, 3: 0}  # HI, LS: imm + 1 entries; HS, LO: imm
-_BELOW = frozenset({9, 3})  # LS, LO hold on the taken branch; HI, HS on the other
 
 
 def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:
@@ -54,7 +52,7 @@ def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[Re
             first = start
             if not any(moves.shift(target) for target in _targets(code.file, moves, start, start, 1 << 16)):
                 continue
-            bound = _bound(function, pc, word >> 16 & 31)
+            bound = index_bound(function, pc, word >> 16 & 31)
             count, guard = bound or (_symbol_size(code.file, start) // 4, 0)
             if not count:
                 raise _unproved(code.file, pc, start)
@@ -99,54 +97,6 @@ def _entries(file: ElfFile, moves: Moves, start: int, first: int, count: int) ->
         if delta:
             new = (value + delta).to_bytes(4, file.header.byteorder, signed=True)
             yield Patch(offset, raw, new, _KIND, start + value)
-
-
-def _bound(function: Function, pc: int, register: int) -> tuple[int, int] | None:
-    """(entries, address of the comparison) when every path to `pc` passes a guard of the index; else None."""
-    here, follow, condition = pc, register, None
-    for _ in range(256):
-        sources = function.before(here)
-        if len(sources) != 1:
-            return None
-        source, taken = sources[0], sources[0] != here - 4
-        here, word = source, function.word(source)
-        if word & 0xFF000010 == 0x54000000:
-            condition = (word & 15, taken)
-        elif word & 0x7F80001F == 0x7100001F and a64.base(word) == follow and condition:  # CMP, immediate
-            code, holds = condition
-            if code in _UNSIGNED_ABOVE and holds == (code in _BELOW) and not word >> 22 & 1:
-                return (word >> 10 & 0xFFF) + _UNSIGNED_ABOVE[code], here
-            condition = None
-        elif word & 0x7F20001F == 0x6B00001F or word & 0x7F80001F == 0x7100001F or word & 0x3FE00C10 == 0x3A400800:
-            condition = None  # another comparison set the flags
-        if a64.writes(word, follow):
-            if (mask := _mask(word)) is not None:
-                return mask + 1, here
-            source_register = _copied(word)
-            if source_register is None:
-                return None
-            follow = source_register
-    return None
-
-
-def _copied(word: int) -> int | None:
-    """The register that MOV, SXTW or UXTW copies."""
-    if word & 0x7FE0FFE0 == 0x2A0003E0:
-        return word >> 16 & 31
-    if word & 0xFFFFFC00 in (0x93407C00, 0xD3407C00):
-        return a64.base(word)
-    return None
-
-
-def _mask(word: int) -> int | None:
-    """The mask of AND Rd, Rn, #mask when it keeps low bits only, or of a bit field extraction (UBFX)."""
-    if word & 0x7F800000 == 0x12000000 and word >> 16 & 63 == 0:
-        ones = (word >> 10 & 63) + 1
-        return (1 << ones) - 1 if ones < 32 else None
-    if word & 0x7F800000 == 0x53000000:
-        low, high = word >> 16 & 63, word >> 10 & 63
-        return (1 << high - low + 1) - 1 if high >= low and high - low < 16 else None
-    return None
 
 
 def _symbol_size(file: ElfFile, address: int) -> int:
