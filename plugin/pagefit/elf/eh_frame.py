@@ -6,7 +6,7 @@ exception header encodings; the LSDA as gcc and LLVM write it, Itanium C++ ABI "
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,8 @@ from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
 
 _OMIT: Final = 0xFF
-_PCREL, _DATAREL = 0x10, 0x30
+_PCREL: Final = 0x10
+_PCREL_SDATA4: Final = 0x1B
 _INDIRECT: Final = 0x80
 #: Low nibble of an encoding: size in bytes (0: a word of the class) and whether signed.
 _FORMATS: Final = {0x0: (0, False), 0x2: (2, False), 0x3: (4, False), 0x4: (8, False)} | {
@@ -132,33 +133,58 @@ def frames(file: ElfFile) -> Iterator[Frame]:
             yield entry
 
 
-def entries(file: ElfFile) -> Iterator[Cie | Frame]:
-    """All entries of `.eh_frame`, in order; a CIE comes before its FDEs. Raises Refused as `frames` does."""
+def ranges(file: ElfFile) -> list[tuple[int, int]]:
+    """The (start, end) addresses of all functions with an FDE, ascending: as `frames` tells, and faster."""
+    found = []
+    for cursor, cie, body in _records(file, lambda _: True):
+        if isinstance(cie, Cie) and cie.fde_encoding == _PCREL_SDATA4:
+            at = body - cursor.start
+            start = body + int.from_bytes(cursor.data[at : at + 4], cursor.byteorder, signed=True)
+            found.append((start, start + int.from_bytes(cursor.data[at + 4 : at + 8], cursor.byteorder)))
+        elif isinstance(cie, Cie):
+            frame = _frame(cursor, cie, body)
+            found.append((frame.start, frame.end))
+    return sorted(found)
+
+
+def entries(file: ElfFile, wanted: Callable[[Cie], bool] = lambda _: True) -> Iterator[Cie | Frame]:
+    """All entries of `.eh_frame`, in order; a CIE comes before its FDEs, which are read when it is `wanted`.
+
+    Raises Refused as `frames` does.
+    """
+    for cursor, cie, body in _records(file, wanted):
+        yield _cie(cursor, body) if cie is None else _frame(cursor, cie, body)
+
+
+def _records(file: ElfFile, wanted: Callable[[Cie], bool]) -> Iterator[tuple[Cursor, Cie | None, int]]:
+    """(cursor, CIE of an FDE or None for a CIE itself, address behind the record's id) of each record."""
     section = file.by_name.get(".eh_frame")
     if section is None or not section.file_size:
         return
     cursor = Cursor(file, section)
+    data, start, unpack = cursor.data, section.addr, file.struct("II").unpack_from
     cies: dict[int, Cie] = {}
-    address = section.addr
-    while address + 4 <= section.end:
-        length = cursor.integer(address, 4)
-        body = address + 4
+    skipped: set[int] = set()
+    at, size = 0, len(data)
+    while at + 8 <= size:
+        length, distance = unpack(data, at)
         if length == 0:  # A terminator; crtend.o's is last, but merged tables may hold one earlier.
-            address = body
+            at += 4
             continue
+        body = at + 4
         if length == 0xFFFFFFFF:
-            length = cursor.integer(body, 8)
-            body += 8
-        distance = cursor.integer(body, 4)
+            length, body = cursor.integer(start + at + 4, 8), at + 12
+            distance = cursor.integer(start + body, 4)
         if distance == 0:
-            cies[address] = cie = _cie(cursor, body + 4)
-            yield cie
-        else:
-            owner = cies.get(body - distance)
-            if owner is None:
-                raise cursor.refuse(address, "an FDE without its CIE")
-            yield _frame(cursor, owner, body + 4)
-        address = body + length
+            yield cursor, None, start + body + 4
+            cie = cies[at] = _cie(cursor, start + body + 4)
+            if not wanted(cie):
+                skipped.add(at)
+        elif (owner := body - distance) not in skipped:
+            if owner not in cies:
+                raise cursor.refuse(start + at, "an FDE without its CIE")
+            yield cursor, cies[owner], start + body + 4
+        at = body + length
 
 
 def type_pointers(cursor: Cursor, lsda: int) -> Iterator[Pointer]:

@@ -30,13 +30,12 @@ class Table:
 
 
 class Relocation(NamedTuple):
-    """One relocation. `at` is the file offset of its entry (0 in packed tables), `place` the address it changes.
+    """One relocation: `place` is the address it changes.
 
-    `addend` is None when it lies in the place itself (REL). `relative` tells that value is base + addend, with
+    `addend` is None when it lies in the place itself (REL). `relative` tells that the value is base + addend, with
     the addend an address of this file (RELATIVE, IRELATIVE, RELR).
     """
 
-    at: int
     place: int
     info: int
     addend: int | None
@@ -87,19 +86,17 @@ def entries(file: ElfFile, table: Table) -> Iterator[Relocation]:
     mask, data = (0xFFFFFFFF, file.data) if file.header.bits == 64 else (0xFF, file.data)
     if table.form == "relr":
         for place in decode_relr(file, table):
-            yield Relocation(0, place, 0, None, True)
+            yield Relocation(place, 0, None, True)
     elif table.form.startswith("aps2"):
         packed = file.data[table.offset : table.offset + table.size]
         for group in aps2.decode(packed, where=file.where):
             for place, info, addend in group.rows:
-                yield Relocation(0, place, info, addend if table.form == "aps2-rela" else None, info & mask in kinds)
+                yield Relocation(place, info, addend if table.form == "aps2-rela" else None, info & mask in kinds)
     else:
         rela = table.form == "rela"
         record = file.struct("PPP" if rela else "PP")
-        at = table.offset
-        for row in record.iter_unpack(data[at : at + table.size // record.size * record.size]):
-            yield Relocation(at, row[0], row[1], row[2] if rela else None, row[1] & mask in kinds)
-            at += record.size
+        for row in record.iter_unpack(data[table.offset : table.offset + table.size // record.size * record.size]):
+            yield Relocation(row[0], row[1], row[2] if rela else None, row[1] & mask in kinds)
 
 
 def decode_relr(file: ElfFile, table: Table) -> Iterator[int]:

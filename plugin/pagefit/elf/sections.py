@@ -118,6 +118,11 @@ class ElfFile:
         return self.image.header
 
     @cached_property
+    def loads(self) -> tuple[Segment, ...]:
+        """The LOAD segments, in table order."""
+        return self.image.loads
+
+    @cached_property
     def by_name(self) -> dict[str, Section]:
         """The first section of each name."""
         named: dict[str, Section] = {}
@@ -135,13 +140,18 @@ class ElfFile:
         """`length` bytes at a file offset; fewer at the end of the file."""
         return self.data[offset : offset + length]
 
+    def forget(self) -> None:
+        """Let go of the memory that holds the file's bytes: they are read again when they are wanted."""
+        if isinstance(self.data, mmap.mmap):
+            self.data.madvise(mmap.MADV_DONTNEED)
+
     def contents(self, section: Section) -> bytes:
         """A copy of the bytes of one section; empty for SHT_NOBITS."""
         return self.data[section.offset : section.file_end]
 
     def segment_at(self, address: int) -> Segment | None:
         """The LOAD segment whose memory holds an address."""
-        for segment in self.image.loads:
+        for segment in self.loads:
             if segment.vaddr <= address < segment.vend:
                 return segment
         return None
@@ -155,7 +165,7 @@ class ElfFile:
 
     def address_of(self, offset: int) -> int:
         """The address of the byte at a file offset. Raises KeyError when no LOAD holds it."""
-        for segment in self.image.loads:
+        for segment in self.loads:
             if segment.offset <= offset < segment.file_end:
                 return offset + segment.delta
         raise KeyError(offset)

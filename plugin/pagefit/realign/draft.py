@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import merge
+from itertools import chain, takewhile
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
@@ -25,8 +27,8 @@ from pagefit.realign.place import Placed, moves_of, up
 class Draft:
     """What the result will be: its headers, where its bytes come from, and which bytes change.
 
-    `headers` are (offset in the result, bytes) of the ELF header, program headers and section headers; `patches`
-    are in terms of the original.
+    `headers` are (offset in the result, bytes) of the ELF header, program headers and section headers; the patches of
+    `tables` and of `code` are in terms of the original.
     """
 
     file: ElfFile
@@ -36,16 +38,21 @@ class Draft:
     sections: tuple[Section, ...]
     headers: tuple[tuple[int, bytes], ...]
     code: CodeReferences = field(default_factory=lambda: CodeReferences(()))
-    patches: tuple[Patch, ...] = ()
+    tables: tuple[Patch, ...] = ()
+
+    @property
+    def patches(self) -> Iterator[Patch]:
+        """Every patch, in tables and in code."""
+        return chain(self.tables, self.code.patches)
 
     def changes(self) -> Iterator[tuple[int, bytes]]:
         """(offset in the result, bytes) of everything that is not copied from the original, ascending."""
-        yield from self._changes
+        offset = self.layout.offset
+        yield from merge(self.headers, ((offset(patch.offset), patch.new) for patch in self._ordered))
 
     @cached_property
-    def _changes(self) -> list[tuple[int, bytes]]:
-        offset = self.layout.offset
-        return sorted([*self.headers, *((offset(patch.offset), patch.new) for patch in self.patches)])
+    def _ordered(self) -> list[Patch]:
+        return sorted(self.patches, key=lambda patch: self.layout.offset(patch.offset))
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the result, as a loader would read them."""
@@ -53,11 +60,11 @@ class Draft:
         for old, _, size in self.layout.spans(offset, length):
             out += self.file.data[old : old + size] if old >= 0 else bytes(size)
         end = offset + len(out)
-        # A change is found by its start; the longest ones, header tables, start at most this far before.
-        first = bisect_left(self._changes, (offset - max((len(new) for _, new in self.headers), default=0), b""))
-        for at, new in self._changes[first:]:
-            if at >= end:
-                break
+        # A patch is found by its start; the longest ones, relocation tables, start at most this far before.
+        longest = max((len(patch.new) for patch in self.tables), default=0)
+        first = bisect_left(self._ordered, offset - longest, key=lambda patch: self.layout.offset(patch.offset))
+        patches = ((self.layout.offset(patch.offset), patch.new) for patch in self._ordered[first:])
+        for at, new in chain(self.headers, takewhile(lambda change: change[0] < end, patches)):
             low, high = max(at, offset), min(at + len(new), end)
             if low < high:
                 out[low - offset : high - offset] = new[low - at : high - at]
@@ -88,6 +95,7 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collectio
     headers.append((0, tables.header_bytes(new, file.data[:16])))
     headers.append((phoff, tables.segment_bytes(segments, header).ljust(room, b"\0")))
     headers += [(shoff + at, row) for at, row in tables.section_fields(sections, header)]
+    headers.sort()
     image = Image(new, segments, layout.size)
     return Draft(file, moves_of(placed), layout, image, sections, tuple(headers))
 

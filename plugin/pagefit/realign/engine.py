@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from pagefit.atomic import replacing
@@ -19,6 +20,7 @@ from pagefit.realign.arch import architecture
 from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
 from pagefit.realign.dwarf import is_debug
+from pagefit.realign.patches import Patch
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
 from pagefit.realign.write import write
@@ -75,11 +77,11 @@ def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bo
     best = draft(file, candidate.placed, page_size, dropped)
     if not best.moves.moved:
         return best
-    patches = tuple(references.tables(file, best.moves, debug=not dropped))
-    best = dataclasses.replace(best, patches=patches)
+    best = dataclasses.replace(best, tables=tuple(references.tables(file, best.moves, debug=not dropped)))
     if candidate.cls == "c":
         code = architecture(file.header.machine, where=file.where).references(file, best.moves)
-        best = dataclasses.replace(best, code=code, patches=(*patches, *code.patches))
+        best = dataclasses.replace(best, code=code)
+        file.forget()
     return best
 
 
@@ -116,11 +118,18 @@ def _plan(best: Draft, cls: Class, source: Path, page_size: int, layout: Layout)
         cls=cls,
         layout=layout,
         moved=tuple((piece.start, piece.end, piece.delta) for piece in best.moves.moved),
-        patched=dict(Counter(patch.kind for patch in best.patches)),
+        patched=_counts(best.patches),
         old_size=best.file.image.size,
         new_size=best.layout.size,
         notes=(*signatures.notes(best.file, source), *_left_out(best)),
     )
+
+
+def _counts(patches: Iterable[Patch]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for patch in patches:
+        counts[patch.kind] += patch.references
+    return dict(counts)
 
 
 def _left_out(best: Draft) -> list[str]:

@@ -9,8 +9,8 @@ class Patch(NamedTuple):
     """Bytes to replace: found in the original file, written to where its layout puts them in the result.
 
     `offset` is the file offset in the *original*; `old` must be there, `new` has the same length. `kind` names the
-    reference as people know it (`ADRP`, `R_AARCH64_RELATIVE`, `PC32`, `.symtab`); `target` is the address
-    it leads to in the original file.
+    reference as people know it (`ADRP`, `RELATIVE`, `PC32`, `.symtab`); `target` is the address it leads to in the
+    original file. `count` is how many references it changes: a relocation table is patched as a whole.
     """
 
     offset: int
@@ -18,6 +18,7 @@ class Patch(NamedTuple):
     new: bytes
     kind: str
     target: int
+    references: int = 1
 
 
 class Reference(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pagefit.elf import relocations
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign import dwarf, relocs, unwind, words
@@ -24,11 +23,10 @@ def tables(file: ElfFile, moves: Moves, *, debug: bool = True) -> Iterator[Patch
 
     Raises Refused when one leads to where nothing is, or cannot hold its new value.
     """
-    relocated = frozenset(one.place for one in relocations.relocations(file))
     yield from patches(file, moves, words.dynamic_section(file))
-    yield from patches(file, moves, relocs.references(file, moves))
-    yield from relocs.packed(file, moves)
-    yield from patches(file, moves, words.got(file, moves, relocated))
+    yield from relocs.patches(file, moves)
+    yield from patches(file, moves, relocs.in_place(file, moves))
+    yield from patches(file, moves, words.got(file, moves))
     yield from patches(file, moves, words.symbol_values(file, moves))
     yield from patches(file, moves, words.probes(file))
     yield from patches(file, moves, unwind.references(file, moves))

@@ -12,58 +12,63 @@ from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
 
-def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
-    """Every address in relocations, and in the words they change, that leads into a moved piece.
+def patches(file: ElfFile, moves: Moves) -> Iterator[Patch]:
+    """The tables with what changes in them, one patch each.
 
-    Raises Refused for a relative relocation outside the image.
+    RELR and Android's packed tables are decoded, moved and encoded again into the room they have. Raises Refused when
+    the new table is longer.
+    """
+    for table in r.tables(file):
+        old = file.data[table.offset : table.offset + table.size]
+        if table.form == "relr":
+            new, count = _relr(file, table, moves), 1
+        elif table.form.startswith("aps2"):
+            new, count = _aps2(file, table, moves), 1
+        else:
+            new, count = _plain(file, table, old, moves)
+        if new != old:
+            yield Patch(table.offset, old, new, table.form, table.address, count)
+
+
+def in_place(file: ElfFile, moves: Moves) -> Iterator[Reference]:
+    """Words that relative relocations change and that hold the address: in REL and RELR always, in RELA sometimes.
+
+    Raises Refused for a relocation of a word that is not in the file, and has no addend of its own.
     """
     word = file.header.bits // 8
-    for table in r.tables(file):
-        for one in r.entries(file, table):
-            if one.at and moves.shift(one.place):
-                yield Reference(one.at, word, None, one.place, "r_offset")
-            if one.relative:
-                yield from _addend(file, one, moves, word)
-
-
-def packed(file: ElfFile, moves: Moves) -> Iterator[Patch]:
-    """RELR and Android's packed tables, decoded, moved and encoded again into the room they have.
-
-    Raises Refused when the new table is longer.
-    """
-    for table in r.tables(file):
-        if table.form == "relr":
-            new = _relr(file, table, moves)
-        elif table.form.startswith("aps2"):
-            new = _aps2(file, table, moves)
-        else:
+    byteorder, data = file.header.byteorder, file.data
+    for one in r.relocations(file):
+        if not one.relative or (one.addend is not None and not _leads(one.addend, moves)):
             continue
-        old = file.data[table.offset : table.offset + table.size]
-        if new != old:
-            yield Patch(table.offset, old, new, table.form, table.address)
-
-
-def _addend(file: ElfFile, one: r.Relocation, moves: Moves, word: int) -> Iterator[Reference]:
-    place = file.offset_of(one.place)
-    if place is None:
-        if one.addend is None:
+        place = file.offset_of(one.place)
+        if place is not None:
+            value = int.from_bytes(data[place : place + word], byteorder)
+            if one.addend in (None, value) and _leads(value, moves):
+                yield Reference(place, word, None, value, "RELATIVE, in place")
+        elif one.addend is None:
             raise Refused(f"the relocation at {one.place:#x} changes a word that is not in the file", where=file.where)
-        in_place = None
-    else:
-        in_place = int.from_bytes(file.data[place : place + word], file.header.byteorder)
-    target = in_place if one.addend is None else one.addend
-    if target is None or not (moves.shift(target) or _behind(target, moves)):
-        return
-    if one.addend is not None and one.at:
-        yield Reference(one.at + 2 * word, word, None, target, "RELATIVE")
-    # Some linkers write the addend to the place, too; it is moved where it is the same.
-    if place is not None and in_place == target:
-        yield Reference(place, word, None, target, "RELATIVE, in place")
 
 
-def _behind(target: int, moves: Moves) -> bool:
-    """Whether an address is one past the end of a moved piece, and no other piece starts there."""
-    return moves.piece(target) is None and any(piece.end == target for piece in moves.moved)
+def _leads(target: int, moves: Moves) -> bool:
+    """Whether an address moves: owned by a moved piece, or one past the end of one."""
+    return moves.owns(target) and moves.delta(target) != 0
+
+
+def _plain(file: ElfFile, table: r.Table, old: bytes, moves: Moves) -> tuple[bytes, int]:
+    """A REL or RELA table with places and the addends of relative relocations moved, and the number of changes."""
+    new, count, shift = bytearray(old), 0, moves.shift
+    pack = file.struct("P")
+    rela = table.form == "rela"
+    at, size = 0, pack.size * (3 if rela else 2)
+    for one in r.entries(file, table):
+        if delta := shift(one.place):
+            pack.pack_into(new, at, one.place + delta)
+            count += 1
+        if one.relative and one.addend is not None and _leads(one.addend, moves):
+            pack.pack_into(new, at + 2 * pack.size, moves.new(one.addend))
+            count += 1
+        at += size
+    return bytes(new), count
 
 
 def _relr(file: ElfFile, table: r.Table, moves: Moves) -> bytes:

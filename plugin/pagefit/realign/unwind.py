@@ -19,12 +19,15 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     Raises Refused for tables that are not understood.
     """
     lsdas: set[int] = set()
-    for entry in eh_frame.entries(file):
+    table = file.by_name.get(".eh_frame")
+    moved = table is not None and moves.touches(table.addr, table.end)
+    # Code stays; so where the table stays, too, an FDE has only an LSDA to offer.
+    for entry in eh_frame.entries(file, lambda cie: moved or "L" in cie.augmentation):
         if isinstance(entry, eh_frame.Cie):
             if entry.personality is not None:
                 yield _reference(file, entry.personality)
             continue
-        if entry.pc.target:  # not of a function that the linker dropped
+        if moved and entry.pc.target:  # not of a function that the linker dropped
             yield _reference(file, entry.pc)
         if entry.lsda is not None:
             yield _reference(file, entry.lsda)

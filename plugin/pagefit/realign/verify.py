@@ -7,16 +7,18 @@ that made it, turned round: none is missing, none is new, and undoing them gives
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from itertools import chain, zip_longest
 
 from pagefit.elf import relocations
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.arch import architecture
 from pagefit.realign.draft import Draft
+from pagefit.realign.patches import Patch
 from pagefit.realign.references import PACKED, tables
 
 _CHUNK = 1 << 20
+_WINDOW = 1 << 24
 
 
 def verify(draft: Draft, after: ElfFile) -> None:
@@ -26,50 +28,38 @@ def verify(draft: Draft, after: ElfFile) -> None:
     if not draft.moves.moved:
         return
     _bytes(draft, after)
-    back = draft.moves.inverse()
-    found = {p.offset: (p.new, p.old) for p in tables(after, back) if p.kind not in PACKED}
-    code = {p.offset for p in draft.code.patches}
-    meant = {
-        draft.layout.offset(p.offset): (p.old, p.new)
-        for p in draft.patches
-        if p.kind not in PACKED and p.offset not in code
-    }
-    if found != meant:
-        odd = min(offset for offset, _ in found.items() ^ meant.items())
-        raise _failed(draft, f"the reference at offset {odd:#x} of the result does not lead back")
+    back = (patch for patch in tables(after, draft.moves.inverse()) if patch.kind not in PACKED)
+    forth = (patch for patch in draft.tables if patch.kind not in PACKED)
+    for meant, found in zip_longest(forth, back):  # in the same order: pieces never change places
+        if meant is None or found is None or not _undoes(found, meant, draft):
+            odd = meant or found
+            raise _failed(draft, f"a reference ({odd.kind if odd else ''}) does not lead back")
     _relocations(draft, after)
     if draft.code.patches:
         architecture(after.header.machine, where=after.where).verify(draft.file, after, draft.moves, draft.code)
 
 
+def _undoes(found: Patch, meant: Patch, draft: Draft) -> bool:
+    return (found.offset, found.old, found.new) == (draft.layout.offset(meant.offset), meant.new, meant.old)
+
+
 def _bytes(draft: Draft, after: ElfFile) -> None:
-    """Every byte that no patch explains is the original's."""
-    undo = sorted([(draft.layout.offset(p.offset), p.old, p.new) for p in draft.patches])
-    headers = sorted((offset, len(new)) for offset, new in draft.headers)
-    for extent in draft.layout.extents:
-        for start in range(0, extent.length, _CHUNK):
-            size = min(_CHUNK, extent.length - start)
-            old, new = extent.old + start, extent.new + start
-            if after.data[new : new + size] != draft.file.data[old : old + size]:
-                mended = bytearray(after.data[new : new + size])
-                original = bytearray(draft.file.data[old : old + size])
-                _overlay(mended, new, ((at, before) for at, before, _ in undo))
-                for at, length in headers:
-                    low, high = max(at - new, 0), min(at + length - new, size)
-                    if low < high:
-                        mended[low:high] = original[low:high]
-                if mended != original:
-                    raise _failed(draft, f"bytes near offset {new:#x} of the result changed without a reason")
-
-
-def _overlay(buffer: bytearray, start: int, pieces: Iterable[tuple[int, bytes]]) -> None:
-    end = start + len(buffer)
-    for at, new in pieces:
-        if at >= end:
-            break
-        low, high = max(at, start), min(at + len(new), end)
-        if low < high:
-            buffer[low - start : high - start] = new[low - at : high - at]
+    """Every byte is what the draft says: the original's, a zero, or changed for a reason."""
+    at = forgotten = 0
+    for offset, new in chain(draft.changes(), [(draft.layout.size, b"")]):
+        for old, place, length in draft.layout.spans(at, offset - at):
+            for step in range(0, length, _CHUNK):
+                size = min(_CHUNK, length - step)
+                meant = draft.file.data[old + step : old + step + size] if old >= 0 else bytes(size)
+                if after.data[place + step : place + step + size] != meant:
+                    raise _failed(draft, f"bytes near offset {place + step:#x} changed without a reason")
+        if after.data[offset : offset + len(new)] != new:
+            raise _failed(draft, f"the change at offset {offset:#x} was not written")
+        at = offset + len(new)
+        if at > forgotten + _WINDOW:
+            forgotten = at
+            draft.file.forget()
+            after.forget()
 
 
 def _relocations(draft: Draft, after: ElfFile) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pagefit.elf import dynamic, symbols
+from pagefit.elf import dynamic, relocations, symbols
 from pagefit.elf.sections import SHT_NOTE, ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
@@ -34,32 +34,35 @@ def dynamic_section(file: ElfFile) -> Iterator[Reference]:
             yield Reference(entry.offset + word, word, entry.address, target, ".dynamic")
 
 
-def got(file: ElfFile, moves: Moves, relocated: frozenset[int]) -> Iterator[Reference]:
+def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     """Words of the GOT that no relocation covers: the address of `.dynamic`, which ld.so reads from its own.
 
     The first word of the table that DT_PLTGOT names is that address as the linker knew it: patchelf moves `.dynamic`
-    and leaves the word. `relocated` are the addresses with a relocation. Raises Refused for any other word that leads
-    into a moved piece.
+    and leaves the word. Raises Refused for any other word that leads into a moved piece.
     """
-    entries = dynamic.entries(file)
-    start = entries[0].address if entries else None
-    first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
     word = file.header.bits // 8
+    suspects: dict[int, Reference] = {}
     for section in file.sections:
         if not (section.alloc and section.file_size and section.name.startswith(".got")):
             continue
         for index, (value,) in enumerate(file.struct("P").iter_unpack(_whole_words(file, section, word))):
-            address = section.addr + index * word
-            if value == 0 or address in relocated or not moves.shift(value):
-                continue
-            if value != start and address != first:
-                raise Refused(
-                    f"the word at {address:#x} in {section.name} is {value:#x}, which would move, "
-                    "but no relocation explains it",
-                    where=file.where,
-                    remedy="Link the file again for the larger page size.",
-                )
-            yield Reference(section.offset + index * word, word, None, value, section.name)
+            if moves.shift(value):
+                place = section.offset + index * word
+                suspects[section.addr + index * word] = Reference(place, word, None, value, section.name)
+    if suspects:
+        for one in relocations.relocations(file):
+            suspects.pop(one.place, None)
+    start = next((entry.address for entry in dynamic.entries(file)), None)
+    first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
+    for address, reference in suspects.items():
+        if reference.target != start and address != first:
+            raise Refused(
+                f"the word at {address:#x} in {reference.kind} is {reference.target:#x}, which would move, "
+                "but no relocation explains it",
+                where=file.where,
+                remedy="Link the file again for the larger page size.",
+            )
+        yield reference
 
 
 def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:

@@ -11,6 +11,9 @@ from pagefit.realign.aarch64.text import Code, Text
 from pagefit.realign.moves import UNIT, Moves, Piece
 from pagefit.realign.patches import Patch
 
+#: The kind of a relaxed pair that was made again.
+PAIR: Final = "ADR to ADRP+ADD"
+
 #: How far the user of an ADRP is looked for before its function's branches are followed (instructions).
 _NEAR: Final = 16
 _REMEDY: Final = "Link the file again for the larger page size."
@@ -25,7 +28,7 @@ def addresses(code: Code, moves: Moves) -> Iterator[Patch]:
 
 def _adrps(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
     owners: dict[int, Piece | None] = {}
-    words, start = text.words, text.section.addr
+    words, start, offset = text.words, text.section.addr, text.section.offset
     low, high = moves.pieces[0].start & -UNIT, max(piece.end for piece in moves.pieces)
     for index in text.find(a64.ADRP_TOPS):
         word, pc = words[index], start + 4 * index
@@ -44,7 +47,7 @@ def _adrps(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
         new = a64.with_adr_target(word, pc, page + owner.delta)
         if new is None:
             raise Refused(f"the ADRP at {pc:#x} cannot reach {page + owner.delta:#x}", where=code.file.where)
-        yield Patch(text.offset(pc), _bytes(word), _bytes(new), "ADRP", max(page, owner.start))
+        yield Patch(offset + 4 * index, _bytes(word), _bytes(new), "ADRP", max(page, owner.start))
 
 
 def _in_gap(code: Code, text: Text, pc: int, page: int, moves: Moves) -> Piece | None:
@@ -79,7 +82,7 @@ def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
             raise Refused(f"the ADR at {pc:#x} cannot reach {moved:#x}", where=code.file.where, remedy=_REMEDY)
         pair = _bytes(page) + _bytes(a64.add_immediate(register, moved & UNIT - 1))
         target = max(target & -UNIT, owner.start)
-        yield Patch(text.offset(pc - 4), _bytes(a64.NOP) + _bytes(word), pair, "ADR to ADRP+ADD", target)
+        yield Patch(text.offset(pc - 4), _bytes(a64.NOP) + _bytes(word), pair, PAIR, target)
 
 
 def _is_code(code: Code, text: Text, index: int, name: str) -> bool:

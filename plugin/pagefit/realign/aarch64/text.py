@@ -59,7 +59,7 @@ class Code:
 
     @cached_property
     def _frames(self) -> list[tuple[int, int]]:
-        return sorted({(frame.start, frame.end) for frame in eh_frame.frames(self.file) if frame.start < frame.end})
+        return [(start, end) for start, end in eh_frame.ranges(self.file) if start < end]
 
     @cached_property
     def _frame_starts(self) -> list[int]:
