@@ -41,7 +41,8 @@ def test_the_result_is_the_linkers_own(language: str, kind: str, tmp_path: Path)
     assert links64.differences(tmp_path / "padded.so", pair.large) == []
     dense = realign(pair.small, tmp_path / "dense.so", 65536)
     assert dense.plan.cls == "c"
-    assert dense.plan.new_size <= dense.plan.old_size + ROOM
+    # Lazily bound, RELRO ends inside .got.plt, which can't be divided: then the file grows, by less than a page.
+    assert dense.plan.new_size <= dense.plan.old_size + (ROOM if kind == "now" else 65536)
     for size in (4096, 65536):
         outcomes = lab.load_all("aarch64", size, [tmp_path / "padded.so", tmp_path / "dense.so"])
         assert {outcome.verdict for outcome in outcomes.values()} == {Verdict.FITS}, outcomes

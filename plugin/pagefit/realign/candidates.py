@@ -53,14 +53,19 @@ def candidates(file: ElfFile, page: int, layout: Layout) -> Iterator[Candidate |
 
 
 def can_cut(file: ElfFile) -> bool:
-    """Whether RELRO ends between sections, or inside a `.got.plt` whose first words another section can take over."""
+    """Whether RELRO ends between sections, or inside a `.got.plt` that may be divided.
+
+    GNU ld protects the first words of a lazily bound `.got.plt`. x86-64 numbers its PLT entries; aarch64's ld.so counts
+    slots from these words on (glibc `sysdeps/aarch64/dl-trampoline.S`), so there the distance must stay.
+    """
     relro = file.image.first(c.PT_GNU_RELRO)
     if relro is None:
         return False
     for section in file.sections:
-        divided = section.alloc and not section.tls and section.addr < relro.vend < section.end
-        if divided and (section.name != ".got.plt" or neighbour_before(file, section) is None):
-            return False
+        if section.alloc and not section.tls and section.addr < relro.vend < section.end:
+            numbered = section.name == ".got.plt" and file.header.machine == c.EM_X86_64
+            if not numbered or neighbour_before(file, section) is None:
+                return False
     return True
 
 
