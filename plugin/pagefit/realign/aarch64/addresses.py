@@ -65,13 +65,13 @@ def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
     for index in text.find(a64.ADR_TOPS):
         word, pc = text.words[index], text.pc(index)
         target = a64.adr_target(word, pc)
-        owner = moves.piece(target) or next((piece for piece in moves.moved if piece.end == target), None)
+        owner = _adr_owner(pc, target, moves)
         if owner is None or not owner.delta or not _is_code(code, text, index, "ADR"):
             continue
         moved = target + owner.delta
         new = a64.with_adr_target(word, pc, moved)
         if new is not None:
-            yield Patch(text.offset(pc), _bytes(word), _bytes(new), "ADR", target)
+            yield Patch(text.offset(pc), _bytes(word), _bytes(new), "ADR", max(target, owner.start))
             continue
         # Linkers relax ADRP + ADD to NOP + ADR; out of ADR's reach, the pair is made again.
         if index == 0 or text.words[index - 1] != a64.NOP or pc in code.branch_targets(text):
@@ -83,6 +83,16 @@ def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
         pair = _bytes(page) + _bytes(a64.add_immediate(register, moved & UNIT - 1))
         target = max(target & -UNIT, owner.start)
         yield Patch(text.offset(pc - 4), _bytes(a64.NOP) + _bytes(word), pair, PAIR, target)
+
+
+def _adr_owner(pc: int, target: int, moves: Moves) -> Piece | None:
+    """Whose byte, or end, an ADR means.
+
+    Where Cortex-A53's erratum 843419 strikes, at the end of a page, linkers make an ADR of an ADRP: it means a page.
+    """
+    if pc % UNIT in (0xFF8, 0xFFC) and target % UNIT == 0:
+        return moves.page_owner(target)
+    return moves.piece(target) or next((piece for piece in moves.moved if piece.end == target), None)
 
 
 def _is_code(code: Code, text: Text, index: int, name: str) -> bool:

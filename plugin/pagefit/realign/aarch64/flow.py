@@ -15,6 +15,8 @@ from pagefit.realign.aarch64 import instructions as a64
 
 #: Longest path that is followed (instructions).
 _LIMIT: Final = 20000
+#: Longest chain of copies and additions that is followed.
+_DEPTH: Final = 32
 
 
 @dataclass(frozen=True)
@@ -84,23 +86,24 @@ class Function:
                 return None
         return found
 
-    def constants(self, pc: int, register: int, depth: int = 8) -> set[int] | None:
+    def constants(self, pc: int, register: int, within: frozenset[int] = frozenset()) -> set[int] | None:
         """The addresses formed by ADRP, ADR and ADD that a register may hold when control arrives at `pc`.
 
-        Values of other origin (arguments, memory) are left out. None when there are too many paths to follow.
+        Values of other origin (arguments, memory) are left out, and so is what a loop adds (`within`: the instructions
+        being followed). None when there are too many paths to follow.
         """
         values: set[int] = set()
         sources = self.definitions(pc, register)
-        if sources is None or depth == 0:
+        if sources is None or len(within) > _DEPTH:
             return None
-        for source in sources:
+        for source in sources - within:
             word = self.word(source)
             if a64.is_adr(word) or a64.is_adrp(word):
                 values.add(a64.adr_target(word, source))
                 continue
             operands, addend = _operands(word)
             for operand in operands:
-                formed = self.constants(source, operand, depth - 1)
+                formed = self.constants(source, operand, within | {source})
                 if formed is None:
                     return None
                 values |= {value + addend for value in formed}
