@@ -1,4 +1,4 @@
-"""Other people's code at large: a Debian system of which every file is relinked for pages larger than its linker meant."""
+"""A Debian system of which every file is relinked for pages larger than its linker meant."""
 
 from __future__ import annotations
 
