@@ -173,6 +173,10 @@ def test_a_baseline_excuses_by_path_and_rule_and_goes_stale(files: Path, capsys:
     assert check(capsys, "p.tar.gz")[0] == 1
     _, out = check(capsys, "good.so")
     assert "exception for 'p/*.so' (C1) applies to nothing any more: remove it" in out
+    Path("cut.so").write_bytes(GOOD.data()[:100])
+    Path("pagefit-baseline.toml").write_text('[[exceptions]]\npath = "cut.so"\nrules = ["unreadable"]\n')
+    for form in ("table", "json", "sarif", "github", "junit"):
+        assert check(capsys, "cut.so", "--format", form, "--html", "x.html")[0] == 0
     Path("pagefit-baseline.toml").unlink()
     Path("pyproject.toml").write_text('[[tool.pagefit.check.exceptions]]\npath = "*bad.so"\n')
     assert check(capsys, "p.tar.gz", "bad.so")[0] == 0

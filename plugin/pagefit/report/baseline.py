@@ -19,10 +19,12 @@ from typing import Any, Final
 
 from pagefit.errors import ConfigError
 from pagefit.loaders.rules import RULES
-from pagefit.loaders.verdict import Finding
 
 FILE_NAME: Final = "pagefit-baseline.toml"
 _KEYS: Final = {"path", "rules", "reason"}
+
+#: Stands among the rules for "cannot be judged": test data is often broken on purpose.
+UNREADABLE: Final = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ class Known:
     rules: tuple[str, ...] = ()
     reason: str = ""
 
-    def matches(self, names: tuple[str, ...], finding: Finding) -> bool:
-        """Whether this excuses the finding about the file with these names.
+    def matches(self, path: str, rule: str) -> bool:
+        """Whether this excuses a file of that path (names joined with `!`) for that rule, or for being `UNREADABLE`.
 
         The glob is compared with the whole path and with each part of it that follows a `!` or `/`.
         """
-        return (not self.rules or finding.rule in self.rules) and _glob(self.path, "!".join(names))
+        return (not self.rules or rule in self.rules) and _glob(self.path, path)
 
 
 def _glob(pattern: str, path: str) -> bool:
@@ -95,6 +97,6 @@ def _known(entry: object, where: str) -> Known:
             f"unknown key {min(unknown)!r}", where=where, remedy=f"The keys are {', '.join(sorted(_KEYS))}."
         )
     rules = entry.get("rules", [])
-    if not isinstance(rules, list) or not all(rule in RULES for rule in rules):
+    if not isinstance(rules, list) or not all(rule in RULES or rule == UNREADABLE for rule in rules):
         raise ConfigError("`rules` is not a list of rule ids", where=where, remedy="`pagefit explain` lists them.")
     return Known(entry["path"], tuple(rules), str(entry.get("reason", "")))

@@ -14,7 +14,8 @@ def to_commands(results: Results) -> Iterator[str]:
     """One command a finding that fails, one a file that cannot be judged, and one for exceptions without use."""
     for file in results.files:
         if file.report.error:
-            yield _command("error", file.report.path, "cannot be judged", file.report.error)
+            level = "notice" if file.excuse else "error"
+            yield _command(level, file.report.path, "cannot be judged", file.report.error)
         for issue in file.issues:
             if issue.finding.verdict.loads:
                 continue

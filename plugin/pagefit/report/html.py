@@ -17,7 +17,7 @@ from pagefit.atomic import replacing
 from pagefit.loaders.rules import RULES
 from pagefit.loaders.verdict import Verdict, format_page_size
 from pagefit.report.pagemap import Row, page_map
-from pagefit.report.results import Checked, Outcome, Results
+from pagefit.report.results import Checked, Results
 from pagefit.report.table import summary
 
 _WIDTH: Final = 640
@@ -80,7 +80,7 @@ def _page(results: Results) -> Iterator[str]:
     yield f"<p>{escape(summary(results))}</p>\n"
     for known in results.stale:
         yield f"<p>The exception for <code>{escape(known.path)}</code> applies to nothing any more: remove it.</p>\n"
-    drawn = [file for file in results.files if file.outcome in (Outcome.MISFIT, Outcome.EXCUSED)]
+    drawn = [file for file in results.files if file.report.image and not file.report.judgement.worst.loads]
     if drawn:
         yield _legend()
     for containers, group in groupby(drawn, key=lambda file: file.report.names[:-1]):

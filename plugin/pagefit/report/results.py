@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pagefit.loaders.machines import machine_name
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Verdict, format_page_sizes
-from pagefit.report.baseline import Known
+from pagefit.report.baseline import UNREADABLE, Known
 from pagefit.survey import Report
 
 
@@ -58,16 +58,20 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One file, its issues (the worst first), and what that makes of it."""
+    """One file, its issues (the worst first), and what that makes of it.
+
+    `excuse` is the known exception for a file that cannot be read.
+    """
 
     report: Report
     issues: tuple[Issue, ...]
+    excuse: Known | None = None
 
     @property
     def outcome(self) -> Outcome:
         """Whether the file passes."""
         if self.report.error:
-            return Outcome.UNREADABLE
+            return Outcome.EXCUSED if self.excuse else Outcome.UNREADABLE
         if any(issue.fails for issue in self.issues):
             return Outcome.MISFIT
         if not self.report.judgement.worst.loads:
@@ -127,8 +131,9 @@ def sort_out(reports: Iterable[Report], known: tuple[Known, ...], asked: tuple[i
     files: list[Checked] = []
     for report in reports:
         issues = tuple(_issues(report, known))
-        used.update(issue.excuse for issue in issues if issue.excuse)
-        files.append(Checked(report, issues))
+        excuse = _excuse(report, UNREADABLE, known) if report.error else None
+        used.update(one for one in (excuse, *(issue.excuse for issue in issues)) if one)
+        files.append(Checked(report, issues, excuse))
     return Results(tuple(files), tuple(one for one in known if one not in used), asked)
 
 
@@ -143,5 +148,9 @@ def _issues(report: Report, known: tuple[Known, ...]) -> Iterator[Issue]:
             first,
             tuple(dict.fromkeys(finding.loader for finding in same)),
             tuple(sorted({finding.page_size for finding in same})),
-            next((one for one in known if failing and one.matches(report.names, first)), None),
+            _excuse(report, first.rule, known) if failing else None,
         )
+
+
+def _excuse(report: Report, rule: str, known: tuple[Known, ...]) -> Known | None:
+    return next((one for one in known if one.matches(report.path, rule)), None)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pagefit import __version__
 from pagefit.loaders.rules import RULES
 from pagefit.loaders.verdict import format_page_sizes
-from pagefit.report.results import Checked, Issue, Results
+from pagefit.report.results import Checked, Issue, Outcome, Results
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -17,7 +17,7 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 def to_sarif(results: Results) -> dict[str, Any]:
     """The whole check as one run: what fails nothing as notes, what is excused as suppressed results."""
     used = sorted({issue.finding.rule for file in results.files for issue in file.issues})
-    errors = [file for file in results.files if file.report.error]
+    errors = [file for file in results.files if file.outcome is Outcome.UNREADABLE]
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
