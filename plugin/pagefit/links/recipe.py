@@ -1,7 +1,6 @@
 """A recorded link as data: the linker's own command, where it ran, and its inputs by content.
 
-`shim` writes recipes during a build; this module reads them. `Recipe.of_command` asks a compiler driver of a build
-folder that is still there. Not for running them: that is `replay`.
+`shim` writes recipes; this module reads them. Not for running them: that is `replay`.
 """
 
 from __future__ import annotations

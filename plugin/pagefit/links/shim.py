@@ -1,12 +1,12 @@
 """The stand-in that a compiler driver runs where it looks for its linker.
 
-`recorder` copies this module and those it imports (`drivers`, `inputs`, `options`), compiled, beside the trampolines
-that start it as `python -I -S`, in whatever environment the build has made. So: standard library only, Python 3.8 or
-newer, and nothing that takes long to import.
+`recorder` copies this module and those it imports (`drivers`, `inputs`, `options`), compiled, into the journal. The
+scripts called `ld` start it there as `python -I -S`, in whatever environment the build has made. So: standard library
+only, Python 3.8 or newer, and nothing that takes long to import.
 
 Expects    argv: JOURNAL STAND-IN LINKER-ARGUMENTS...
            JOURNAL   the folder that receives the record
-           STAND-IN  the trampoline's own path; its base name is the linker asked for (`ld`, `ld.lld`, ...)
+           STAND-IN  the script's own path; its base name is the linker asked for (`ld`, `ld.lld`, ...)
            environment: PAGEFIT_CAPTURE, if set, records the link that has made the output and links nothing
 Returns    the real linker's exit status, standard output and standard error, always.
 Leaves     JOURNAL/links/ID/link.json   one folder a link, renamed into place when it is complete
@@ -55,7 +55,7 @@ class Link:
 
 
 def start(argv: list[str]) -> NoReturn:
-    """What the trampolines run: `main`, without the time an orderly end of Python takes."""
+    """What the scripts run: `main`, without the time an orderly end of Python takes."""
     status = main(argv)
     sys.stderr.flush()
     os._exit(status)
