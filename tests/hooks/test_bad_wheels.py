@@ -77,7 +77,7 @@ def bad_wheels(elf: bytes, unmendable: bytes) -> dict[str, tuple[Any, str]]:
         "twice": (lambda path: written(path, whole, twice="x.so"), "x.so"),
         "wrong RECORD": (lambda path: written(path, whole, record=record_of({"x.so": b""})), "RECORD"),
         "no RECORD": (lambda path: written(path, whole, without_record=True), "RECORD"),
-        "unfit": (lambda path: written(path, whole | {"x.so": unmendable}), "x.so ("),
+        "unfit": (lambda path: written(path, whole | {"x.so": unmendable}), "above: x.so. Link for pages of 64K"),
     }
 
 

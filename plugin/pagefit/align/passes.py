@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pagefit.align.outcome import Action, Outcome, Relinker, Request
 from pagefit.containers.member import Member, open_file
 from pagefit.elf.headers import Image, read_image
-from pagefit.errors import Refused
+from pagefit.errors import PagefitError, Refused
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import Verdict, format_page_size
 
@@ -51,7 +51,9 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
             after, judged = _proven(assessed, target, request)
         except Refused as refusal:
             target.unlink(missing_ok=True)
-            reasons.append(f"{engine}: {refusal}")
+            # Where it was seen is a scratch file, which nobody knows.
+            sentences = str(PagefitError(refusal.what, remedy=refusal.remedy))
+            reasons.append(f"{engine}: {sentences.removesuffix('.')}")
             continue
         except Exception as error:  # an engine's defect must not cost the build, nor the engines after it
             target.unlink(missing_ok=True)

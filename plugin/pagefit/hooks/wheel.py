@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagefit.config import Settings
-from pagefit.errors import ConfigError, PagefitError
+from pagefit.errors import ConfigError, PagefitError, Refused
 from pagefit.hooks import earlier, stale
 from pagefit.hooks.cache import cache_folder
 from pagefit.hooks.console import errors_as_sentences, say, warn
+from pagefit.loaders.verdict import format_page_size
 
 if TYPE_CHECKING:
     from pagefit.align import Report
@@ -139,7 +140,12 @@ def _mend(wheel: Path, journal: Journal | None, settings: Settings) -> Report | 
         )
     except align.Unmended as unmended:
         summary.write(unmended.report, sys.stderr)
-        raise
+        raise Refused(
+            f"not mended, for the reasons above: {', '.join(outcome.path for outcome in unmended.report.refused)}",
+            where=wheel.name,
+            remedy=f"Link for pages of {format_page_size(settings.page_size)}, or set `exclude` or "
+            '`unresolved = "warn"` in [tool.pagefit].',
+        ) from None
     except Exception as error:
         if settings.unresolved == "error":
             raise
