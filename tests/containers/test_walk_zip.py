@@ -136,8 +136,9 @@ def test_a_member_that_cannot_be_read_does_not_hide_its_neighbours(broken: str, 
 @pytest.mark.parametrize(("field", "layout", "value"), [(16, "<L", 1), (24, "<L", 63), (24, "<L", 9999)])
 def test_wrong_checksums_and_sizes_are_seen_when_the_whole_member_is_read(field, layout, value, write) -> None:
     [member] = walk(write(patched(zip_of({"a.so": ELF}), b"PK\1\2", field, layout, value)))
-    with pytest.raises(InputError, match=r"checksum|declares"):
-        member.read_at(0, 1 << 20)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"checksum|declares"):
+            member.read_at(0, 1 << 20)
 
 
 def test_a_bomb_costs_no_more_than_was_asked_for(write) -> None:

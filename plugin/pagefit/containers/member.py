@@ -18,6 +18,7 @@ from pagefit.errors import InputError
 
 #: How much of a member is kept in memory before what was read of it moves to a temporary file (bytes).
 KEPT_IN_MEMORY = 1 << 20
+#: How much of a member is unpacked at all (bytes); no real one is as large.
 KEPT_ON_DISK = 16 << 30
 
 
@@ -94,6 +95,7 @@ class Spool:
         self._chunks = iter(chunks)
         self._kept: IO[bytes] = io.BytesIO()
         self._length = 0
+        self._error: InputError | None = None
 
     def __del__(self) -> None:
         self._kept.close()
@@ -101,18 +103,28 @@ class Spool:
     def read_at(self, offset: int, length: int) -> bytes:
         """Read `length` bytes at `offset`; shorter at the end."""
         while self._length < offset + length:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+            chunk = self._next()
+            if not chunk:
                 break
             self._kept.seek(self._length)
             self._kept.write(chunk)
             self._length += len(chunk)
-            if self._length > KEPT_ON_DISK:
-                raise InputError(f"more than {KEPT_ON_DISK >> 30} GiB would have to be unpacked to look into this")
             if self._length > KEPT_IN_MEMORY and isinstance(self._kept, io.BytesIO):
                 self._kept = _on_disk(self._kept)
         self._kept.seek(offset)
         return self._kept.read(length)
+
+    def _next(self) -> bytes:
+        """The next piece, empty at the end. An error stays: whoever asks again must not take it for the end."""
+        if self._error:
+            raise self._error
+        try:
+            if self._length > KEPT_ON_DISK:
+                raise InputError(f"more than {KEPT_ON_DISK >> 30} GiB would have to be unpacked to look into this")
+            return next(self._chunks, b"")
+        except InputError as error:
+            self._error = error
+            raise
 
 
 def _on_disk(kept: io.BytesIO) -> IO[bytes]:

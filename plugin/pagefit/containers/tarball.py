@@ -17,8 +17,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from pagefit import manifest
 from pagefit.atomic import make_folder, replacing
 from pagefit.containers import compression
-from pagefit.containers.kinds import TAR_BLOCK
-from pagefit.containers.member import Member, is_safe_name
+from pagefit.containers.kinds import TAR_BLOCK, is_loadable
+from pagefit.containers.member import Member, is_safe_name, open_file
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import read_image
 from pagefit.errors import ConfigError, InputError
@@ -84,9 +84,9 @@ def write_tree(
 
     def source() -> Iterator[tuple[str, Member]]:
         for path, file in pairs:
-            for member in walk(file):
-                if len(member.names) == 1:
-                    yield path, member
+            member = open_file(file)
+            if is_loadable(member.read_at(0, TAR_BLOCK)):
+                yield path, member
 
     return _write(source, folder / stem, Subject(stem), compression, origins or {}, where=stem)
 

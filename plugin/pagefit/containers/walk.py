@@ -36,7 +36,7 @@ def walk(path: Path) -> Iterator[Member]:
 
     A container that cannot be read raises InputError; inside another one, or in a folder, it is given as a member
     whose `read_at` raises it, so that one damaged file does not hide its neighbours.
-    Symbolic links are not followed out of a folder's tree; a file linked to twice is given once.
+    Symbolic links in a folder are not followed: no loops, and what one names inside the folder is given once.
     """
     if path.is_dir():
         for file in files(path):
@@ -91,8 +91,12 @@ def _container(member: Member, kind: Kind | None, depth: int) -> Iterator[Member
 
 
 def _holds_tar(member: Member, kind: Kind) -> bool:
-    first = next(compression.decompressed(member, kind), b"")
-    return is_tar_header(first[:TAR_BLOCK])
+    prefix = b""
+    for piece in compression.decompressed(member, kind):
+        prefix += piece
+        if len(prefix) >= TAR_BLOCK:
+            break
+    return is_tar_header(prefix[:TAR_BLOCK])
 
 
 def _in_each(members: Iterator[Member], depth: int) -> Iterator[Member]:
