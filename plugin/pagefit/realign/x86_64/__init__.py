@@ -31,7 +31,7 @@ def references(file: ElfFile, moves: Moves) -> CodeReferences:
     decoder = iced(file.where)
     code = program(file)
     models.refuse_distances(code, wanted)
-    settler = Settler(file, moves)
+    settler = Settler(file, moves, counts_from_got=any(models.distances(code)))
     found = [settler.patch(o.field, o.target, lea=o.lea) for o in operands(decoder, code, wanted)]
     search = TableSearch(decoder, code, moves, wanted)
     tables = search.tables()

@@ -18,10 +18,14 @@ _REMEDY: Final = "Link the file again for the larger page size."
 
 
 class Settler:
-    """Turns displacements into patches: by the section that owns the target, or not at all."""
+    """Turns displacements into patches: by the section that owns the target, or not at all.
 
-    def __init__(self, file: ElfFile, moves: Moves) -> None:
+    `counts_from_got` tells that there is code which adds distances to addresses, as that of larger code models does.
+    """
+
+    def __init__(self, file: ElfFile, moves: Moves, *, counts_from_got: bool) -> None:
         self._file = file
+        self._counts_from_got = counts_from_got
         self._moves = moves
         held = (s for s in file.sections if s.alloc and s.size and not (s.tls and not s.file_size))
         self._sections = sorted(held, key=lambda section: section.addr)
@@ -59,10 +63,11 @@ class Settler:
         raise self._refuse(place, target, "no section holds that")
 
     def _in_got(self, target: int) -> bool:
-        # lld puts the empty .tm_clone_table, whose end start-up code asks for, right before the GOT.
-        if any(s.addr == target and not s.size for s in self._file.sections if s.alloc):
+        if not any(s.addr <= target < s.end for s in self._sections if s.name.startswith(".got")):
             return False
-        return any(s.addr <= target < s.end for s in self._sections if s.name.startswith(".got"))
+        # Where the GOT starts, something may end: .init_array, .tm_clone_table, a section with __stop_ symbols.
+        ends = any(s.alloc and s.end == target and not s.name.startswith(".got") for s in self._file.sections)
+        return self._counts_from_got or not ends
 
     @cached_property
     def _tls_slots(self) -> frozenset[int]:
