@@ -56,6 +56,7 @@ GLIBC = {"glibc<2.35", "glibc>=2.35"}
     [
         (with_dynamic("libc.so.6"), GLIBC),
         (with_dynamic("ld-linux-aarch64.so.1"), GLIBC),
+        (with_dynamic("libm.so.6"), GLIBC),
         (with_dynamic("libc.musl-aarch64.so.1"), {"musl"}),
         (with_dynamic("libc.so"), {"musl"}),
         (with_dynamic("libother.so"), {*GLIBC, "musl"}),

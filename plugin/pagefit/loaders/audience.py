@@ -27,6 +27,17 @@ _DT_SONAME: Final = 14
 _DT_FLAGS_1: Final = 0x6FFFFFFB
 _DF_1_PIE: Final = 0x08000000
 
+#: How names begin that only glibc's libraries have; musl puts everything into one.
+_GLIBC: Final = (
+    "libc.so.",
+    "libm.so.",
+    "libdl.so.",
+    "libpthread.so.",
+    "librt.so.",
+    "libutil.so.",
+    "ld-linux",
+    "ld64.so",
+)
 _LIBC: Final = (glibc.OLD, glibc.NEW, musl.LOADER)
 
 
@@ -92,7 +103,7 @@ def settle(image: Image, read: ReadAt, *, android: bool) -> tuple[Loader, ...]:
     also_program = (_kernel(image, read),) if image.first(c.PT_INTERP) is not None else ()
     if android:
         return (bionic.LOADER, *also_program)
-    if any(needed.startswith(("libc.so.6", "ld-linux", "ld64.so")) for needed in facts.needed):
+    if any(needed.startswith(_GLIBC) for needed in facts.needed):
         return (glibc.OLD, glibc.NEW, *also_program)
     if any(needed.startswith("libc.musl") or needed == "libc.so" for needed in facts.needed):
         return (musl.LOADER, *also_program)
