@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
+from pagefit.errors import InputError
 
 DT_NULL: Final = 0
 DT_PLTRELSZ: Final = 2
@@ -57,10 +58,12 @@ class Entry(NamedTuple):
 
 
 def entries(file: ElfFile) -> list[Entry]:
-    """The dynamic section up to DT_NULL; empty when the file has none."""
+    """The dynamic section up to DT_NULL; empty when the file has none. Raises InputError when it is not in the file."""
     segment = file.image.first(c.PT_DYNAMIC)
     if segment is None or segment.filesz == 0:
         return []
+    if segment.file_end > file.image.size:
+        raise InputError("the dynamic section reaches behind the end of the file", where=file.where)
     record = file.struct("PP")
     found: list[Entry] = []
     for start in range(0, segment.filesz - record.size + 1, record.size):

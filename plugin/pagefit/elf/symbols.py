@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pagefit.elf.sections import SHT_DYNSYM, SHT_SYMTAB, SHT_SYMTAB_SHNDX, ElfFile, Section
+from pagefit.errors import InputError
 
 SHN_UNDEF: Final = 0
 SHN_LORESERVE: Final = 0xFF00
@@ -26,8 +27,12 @@ class Symbol(NamedTuple):
 
 
 def tables(file: ElfFile) -> list[Section]:
-    """The symbol tables of a file: `.dynsym`, `.symtab`."""
-    return [s for s in file.sections if s.type in (SHT_SYMTAB, SHT_DYNSYM) and s.size]
+    """The symbol tables of a file: `.dynsym`, `.symtab`. Raises InputError when one has no string table."""
+    found = [s for s in file.sections if s.type in (SHT_SYMTAB, SHT_DYNSYM) and s.size]
+    for table in found:
+        if table.link >= len(file.sections):
+            raise InputError(f"the symbol table {table.name} has no string table", where=file.where)
+    return found
 
 
 def symbols(file: ElfFile, table: Section) -> Iterator[Symbol]:

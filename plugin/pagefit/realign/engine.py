@@ -20,6 +20,7 @@ from pagefit.realign.arch import architecture
 from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
 from pagefit.realign.dwarf import is_debug
+from pagefit.realign.parts import check
 from pagefit.realign.patches import Patch
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
@@ -54,6 +55,7 @@ def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_
 
 def draft_for(file: ElfFile, page_size: int, layout: Layout, drop_debug: bool = False) -> tuple[Class, Draft]:
     """The mildest draft that loads at every page size. Raises Refused with the reason of the last that was tried."""
+    check(file)
     reason = Refused("no LOAD segment can be mended", where=file.where)
     for candidate in candidates(file, page_size, layout):
         if isinstance(candidate, Refused):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pagefit.elf import constants as c
 from pagefit.elf import dynamic as d
 from pagefit.elf import relocations, symbols
-from pagefit.elf.sections import SHT_NOBITS, ElfFile
+from pagefit.elf.sections import SHT_NOBITS, ElfFile, Section
 from pagefit.errors import Refused
 
 
@@ -41,12 +41,19 @@ def reasons(file: ElfFile, page: int) -> Iterator[str]:
             yield f"section {section.name} holds relative references that no table describes"
         if section.alloc and section.size and not section.tls and file.segment_at(section.addr) is None:
             yield f"section {section.name} is in no LOAD segment"
+        if section.alloc and section.file_size and not _mapped(file, section):
+            yield f"section {section.name} is not where its LOAD segment maps it"
         if section.executable and section.type == SHT_NOBITS and section.size:
             yield f"section {section.name} is code without bytes"
     if file.header.machine not in relocations.RELATIVE:
         yield f"code of e_machine {file.header.machine} cannot be analysed"
     if vtable := _relative_vtable(file):
         yield f"the vtable {vtable} is in read-only memory without relocations (relative vtables)"
+
+
+def _mapped(file: ElfFile, section: Section) -> bool:
+    first, last = file.offset_of(section.addr), file.offset_of(section.end - 1)
+    return (first, last) == (section.offset, section.file_end - 1)
 
 
 def _relative_vtable(file: ElfFile) -> str | None:

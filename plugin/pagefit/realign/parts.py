@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
+from pagefit.elf.sections import ElfFile
+from pagefit.errors import InputError
 from pagefit.realign.moves import UNIT
 
 
@@ -48,6 +50,23 @@ class Part:
     def executable(self) -> bool:
         """Whether the part is mapped executable."""
         return bool(self.load.flags & c.PF_X)
+
+
+def check(file: ElfFile) -> None:
+    """Raise InputError unless a linker can have made the segments: bytes in the file, addresses in order, no overlap."""
+    image = file.image
+    for segment in image.segments:
+        if segment.file_end > image.size or segment.vend > 1 << image.header.bits:
+            raise InputError(
+                f"program header {segment.index} reaches out of the file or address space", where=file.where
+            )
+    loads = sorted((load for load in image.loads if load.memsz), key=lambda load: load.vaddr)
+    for load in loads:
+        if load.filesz > load.memsz:
+            raise InputError(f"LOAD {load.index} has more bytes in the file than in memory", where=file.where)
+    for before, after in pairwise(loads):
+        if before.vend > after.vaddr:
+            raise InputError(f"LOADs {before.index} and {after.index} overlap", where=file.where)
 
 
 def parts(image: Image, *, cut: bool) -> tuple[Part, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pagefit.elf import aps2, relr
 from pagefit.elf import relocations as r
 from pagefit.elf.sections import ElfFile
-from pagefit.errors import Refused
+from pagefit.errors import InputError, Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
@@ -64,6 +64,8 @@ def _plain(file: ElfFile, table: r.Table, old: bytes, moves: Moves) -> tuple[byt
         if delta := shift(one.place):
             pack.pack_into(new, at, one.place + delta)
             count += 1
+        else:
+            _place(one.place, file, moves)
         if one.relative and one.addend is not None and _leads(one.addend, moves):
             pack.pack_into(new, at + 2 * pack.size, moves.new(one.addend))
             count += 1
@@ -79,7 +81,7 @@ def _relr(file: ElfFile, table: r.Table, moves: Moves) -> bytes:
     start = 0
     for run in relr.decode(old, word):
         stop = next((i for i in range(start + 1, len(old)) if old[i] & 1 == 0), len(old))
-        places = [moves.new(place) for place in run]
+        places = [_place(place, file, moves) for place in run]
         if places[-1] - places[0] == run[-1] - run[0]:  # one piece: the bitmaps stay as the linker wrote them
             new += [places[0], *old[start + 1 : stop]]
         else:
@@ -101,7 +103,7 @@ def _aps2(file: ElfFile, table: r.Table, moves: Moves) -> bytes:
         aps2.Group(
             group.flags,
             tuple(
-                (moves.new(place), info, _moved(addend, moves) if info & 0xFFFFFFFF in kinds else addend)
+                (_place(place, file, moves), info, _moved(addend, moves) if info & 0xFFFFFFFF in kinds else addend)
                 for place, info, addend in group.rows
             ),
         )
@@ -112,6 +114,12 @@ def _aps2(file: ElfFile, table: r.Table, moves: Moves) -> bytes:
     if len(new) > table.size:
         raise Refused(f"the packed relocations at {table.address:#x} would grow", where=file.where)
     return new + bytes(table.size - len(new))
+
+
+def _place(place: int, file: ElfFile, moves: Moves) -> int:
+    if not moves.owns(place):
+        raise InputError(f"a relocation changes {place:#x}, where nothing is", where=file.where)
+    return moves.new(place)
 
 
 def _moved(addend: int, moves: Moves) -> int:

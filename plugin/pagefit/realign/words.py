@@ -77,7 +77,7 @@ def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
         for symbol in symbols.symbols(file, table):
             if symbol.section == symbols.SHN_UNDEF or symbol.type == _STT_TLS:
                 continue
-            if symbol.section >= symbols.SHN_LORESERVE and symbol.section >= len(homes):
+            if symbol.section >= len(homes):
                 edge = symbol.section == symbols.SHN_ABS and moves.owns(symbol.value)
                 if edge and symbols.name(file, table, symbol) in _EDGES:
                     yield Reference(symbol.at, word, None, symbol.value, table.name)
