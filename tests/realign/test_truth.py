@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from pagefit.realign import realign
 from support import links64, truth
 
 SOURCES = Path(__file__).parent / "sources"
@@ -29,3 +31,16 @@ def test_every_reference_is_found_and_no_other(language: str, linker: str, tmp_p
     assert count >= at_least
     assert not missed
     assert not spurious
+
+
+def test_relocations_kept_for_tools_follow(tmp_path: Path) -> None:
+    objects = links64.build(links64.GCC, tmp_path, [SOURCES / "tls.c"])
+    pair = links64.link_pair(objects, tmp_path, "-Wl,--emit-relocs")
+    realign(pair.small, tmp_path / "padded.so", 65536, layout="padded")
+    assert relocations(tmp_path / "padded.so") == relocations(pair.large)
+    assert any("R_AARCH64_ADR_PREL_PG_HI21" in line for line in relocations(pair.large))
+
+
+def relocations(path: Path) -> list[str]:
+    shown = subprocess.run(["readelf", "-rW", path], check=True, capture_output=True, text=True).stdout
+    return [line for line in shown.splitlines() if " at offset " not in line]

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pagefit.elf import aps2, relr
 from pagefit.elf import constants as c
 from pagefit.elf import dynamic as d
-from pagefit.elf.sections import ElfFile
+from pagefit.elf.sections import SHT_REL, SHT_RELA, ElfFile
 from pagefit.errors import InputError
 
 #: e_machine: (R_*_RELATIVE, R_*_IRELATIVE), for the processors whose relocations matter here.
@@ -72,6 +72,16 @@ def tables(file: ElfFile) -> list[Table]:
         if size:
             found.append(Table(form, address, offset, size))
     return found
+
+
+def kept(file: ElfFile) -> list[Table]:
+    """The relocations of loaded sections that `--emit-relocs` keeps for tools; no loader reads them."""
+    forms = {SHT_RELA: "rela", SHT_REL: "rel"}
+    return [
+        Table(forms[s.type], 0, s.offset, s.size)
+        for s in file.sections
+        if s.type in forms and not s.alloc and s.size and s.info < len(file.sections) and file.sections[s.info].alloc
+    ]
 
 
 def relocations(file: ElfFile) -> Iterator[Relocation]:

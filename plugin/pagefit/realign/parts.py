@@ -53,7 +53,7 @@ class Part:
 
 
 def check(file: ElfFile) -> None:
-    """Raise InputError unless a linker can have made the segments: bytes in the file, addresses in order, no overlap."""
+    """Raise InputError unless a linker can have made the segments: bytes in the file, and no overlap."""
     image = file.image
     for segment in image.segments:
         if segment.file_end > image.size or segment.vend > 1 << image.header.bits:

@@ -18,7 +18,7 @@ def patches(file: ElfFile, moves: Moves) -> Iterator[Patch]:
     RELR and Android's packed tables are decoded, moved and encoded again into the room they have. Raises Refused when
     the new table is longer.
     """
-    for table in r.tables(file):
+    for table in (*r.tables(file), *r.kept(file)):
         old = file.data[table.offset : table.offset + table.size]
         if table.form == "relr":
             new, count = _relr(file, table, moves), 1
