@@ -97,11 +97,11 @@ def test_the_instruction_tables_are_guiles_own(guile: Guile, linked: Linked) -> 
 
 
 @pytest.mark.slow
-def test_every_installed_module_is_what_guile_links(guile: Guile, tmp_path: Path) -> None:
-    """All of Guile's sources that compile by themselves, linked by Guile at four sizes."""
+def test_every_third_installed_module_is_what_guile_links(guile: Guile, tmp_path: Path) -> None:
+    """Of Guile's sources, those that compile by themselves, linked by Guile at four sizes. Minutes go to compiling."""
     paths = sorted(path for path in guile.sources.rglob("*.scm") if path.relative_to(guile.sources).parts[0] != "site")
     checked = 0
-    for number, path in enumerate(paths):
+    for number, path in enumerate(paths[::3]):
         folder = tmp_path / str(number)
         try:
             linked = guile.link_everywhere(folder, [path])
@@ -111,4 +111,4 @@ def test_every_installed_module_is_what_guile_links(guile: Guile, tmp_path: Path
             continue
         assert_all_pairs_equal(linked)
         checked += 1
-    assert checked > 250
+    assert checked > 60
