@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from installer.sources import WheelFile
@@ -13,6 +14,12 @@ from pagefit.loaders.verdict import Verdict
 from support import frontends, lab, readelf, samples
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
+
+
+def slow(*values: str) -> Any:
+    """A parameter for the slow run; another one of the same test runs always."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
 
 CROSS_FILE = """
 [binaries]
@@ -59,7 +66,7 @@ def test_without_pagefit_a_sample_does_not_fit(tmp_path: Path, name: str) -> Non
     assert not any(readelf.is_laid_out_for(path, 65536) for path in files)
 
 
-@pytest.mark.parametrize("name", samples.SAMPLES)
+@pytest.mark.parametrize("name", ["setuptools", slow("meson")])
 def test_two_builds_are_identical_and_the_tarball_lies_beside_dist(tmp_path: Path, name: str) -> None:
     builds = []
     for _ in range(2):
@@ -103,7 +110,9 @@ def test_through_an_sdist(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("name", "frontend"), [("meson", "pip"), ("setuptools", "build"), ("setuptools", "uv")])
+@pytest.mark.parametrize(
+    ("name", "frontend"), [("meson", "pip"), slow("setuptools", "build"), slow("setuptools", "uv")]
+)
 def test_with_build_isolation(tmp_path: Path, name: str, frontend: str, local_index: dict[str, str]) -> None:
     project = samples.copy(name, tmp_path / "project")
     built = frontends.build_wheel(frontend, project, tmp_path / "dist", isolated=True, env=local_index)
