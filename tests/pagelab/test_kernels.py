@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pagefit.loaders.verdict import Verdict
-from support import lab, labcorpus, labkernel
+from support import labcorpus, labkernel
 from support.labjudge import NAMES, agree, judgement
+from support.laboutcome import Outcome
 
 EVERY_KERNEL = [
     # Half a minute for Debian's kernels, two seconds for the one that has nothing but what it needs; but it is built.
@@ -34,8 +35,8 @@ def test_programs(name: str, tmp_path: Path) -> None:
 
 
 def disagreements(
-    files: Mapping[labcorpus.Case, Path], outcomes: Mapping[Path, lab.Outcome], page_size: int, loader: str
-) -> list[tuple[str, Verdict, lab.Outcome]]:
+    files: Mapping[labcorpus.Case, Path], outcomes: Mapping[Path, Outcome], page_size: int, loader: str
+) -> list[tuple[str, Verdict, Outcome]]:
     found = []
     for case, path in files.items():
         verdict, outcome = judgement(path, page_size).verdicts[loader, page_size], outcomes[path]

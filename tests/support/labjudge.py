@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import Judgement, Verdict
-from support import lab, labelf
+from support import labelf
+from support.laboutcome import Outcome
 
 #: The judge's name of each loader of the lab.
 NAMES = {"glibc": "glibc>=2.35", "glibc-2.31": "glibc<2.35", "musl": "musl"}
@@ -18,7 +19,7 @@ def judgement(path: Path, page_size: int) -> Judgement:
     return judge(labelf.parse(data), lambda offset, length: data[offset : offset + length], page_sizes=[page_size])
 
 
-def agree(outcome: lab.Outcome, verdict: Verdict) -> bool:
+def agree(outcome: Outcome, verdict: Verdict) -> bool:
     """Whether the verdict names what happened."""
     if outcome.signal and not outcome.audited:
         # The loader itself fell over what it had mapped, before memory could be compared.

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import lab, labelf
+from support.laboutcome import Outcome, read_outcomes
 from support.labroots import LabError, command, locked, root
 
 
@@ -93,7 +94,7 @@ def boot(
     return text
 
 
-def load_all(kernel: Kernel, paths: Iterable[Path]) -> dict[Path, lab.Outcome]:
+def load_all(kernel: Kernel, paths: Iterable[Path]) -> dict[Path, Outcome]:
     """What glibc's dlopen makes of shared objects on this kernel: `lab.load_all`, without an emulated system call."""
     paths = list(paths)
     program, audit = lab.guest_programs(kernel.arch)
@@ -109,9 +110,7 @@ def load_all(kernel: Kernel, paths: Iterable[Path]) -> dict[Path, lab.Outcome]:
     return _outcomes(kernel, text, paths, guest)
 
 
-def start_all(
-    kernel: Kernel, paths: Iterable[Path], others: Mapping[str, Path] | None = None
-) -> dict[Path, lab.Outcome]:
+def start_all(kernel: Kernel, paths: Iterable[Path], others: Mapping[str, Path] | None = None) -> dict[Path, Outcome]:
     """What the kernel makes of programs: memory and rights before their first instruction, and how they end.
 
     `others`: what they need besides, by its path in the guest, such as an interpreter.
@@ -127,8 +126,8 @@ def start_all(
     return _outcomes(kernel, text, paths, guest)
 
 
-def _outcomes(kernel: Kernel, text: str, paths: Sequence[Path], guest: Sequence[Path]) -> dict[Path, lab.Outcome]:
-    outcomes = lab.read_outcomes(text, kernel.page_size, guest, images=paths)
+def _outcomes(kernel: Kernel, text: str, paths: Sequence[Path], guest: Sequence[Path]) -> dict[Path, Outcome]:
+    outcomes = read_outcomes(text, kernel.page_size, guest, images=paths)
     return {path: outcome.beyond_end(path) for path, outcome in zip(paths, outcomes, strict=True)}
 
 
