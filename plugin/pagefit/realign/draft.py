@@ -14,7 +14,7 @@ from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
-from pagefit.realign import tables
+from pagefit.realign import relocs, tables
 from pagefit.realign.arch import CodeReferences
 from pagefit.realign.extents import FileLayout, arrange
 from pagefit.realign.loads import group_file_end, groups, loads
@@ -89,15 +89,20 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collectio
     elif len(segments) < header.phnum:
         segments = tables.with_table_at(segments, phoff, None, header.phentsize)
     shoff = layout.offset(header.shoff) if header.shoff else 0
-    entry = header.entry + (moves_of(placed).shift(header.entry) if header.entry else 0)
+    moves = moves_of(placed)
+    entry = header.entry + (moves.shift(header.entry) if header.entry else 0)
     new = dataclasses.replace(header, phoff=phoff, phnum=len(segments), shoff=shoff, entry=entry)
-    sections = tables.new_sections(file, placed, layout, without)
+    sizes = relocs.grown(file, moves) if moves.moved else {}
+    sections = tuple(
+        dataclasses.replace(section, size=sizes.get(before.offset, section.size) if before.file_size else section.size)
+        for before, section in zip(file.sections, tables.new_sections(file, placed, layout, without), strict=True)
+    )
     headers.append((0, tables.header_bytes(new, file.data[:16])))
     headers.append((phoff, tables.segment_bytes(segments, header).ljust(room, b"\0")))
     headers += [(shoff + at, row) for at, row in tables.section_fields(sections, header)]
     headers.sort()
     image = Image(new, segments, layout.size)
-    return Draft(file, moves_of(placed), layout, image, sections, tuple(headers))
+    return Draft(file, moves, layout, image, sections, tuple(headers))
 
 
 def _rehoused(

@@ -17,7 +17,7 @@ from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.place import Placed, up
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 class Extent(NamedTuple):

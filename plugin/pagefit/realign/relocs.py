@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pagefit.elf import aps2, relr
 from pagefit.elf import relocations as r
+from pagefit.elf.dynamic import DT_ANDROID_RELASZ, DT_ANDROID_RELSZ, entries
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError, Refused
 from pagefit.realign.moves import Moves
@@ -24,6 +25,8 @@ def patches(file: ElfFile, moves: Moves) -> Iterator[Patch]:
             new, count = _relr(file, table, moves), 1
         elif table.form.startswith("aps2"):
             new, count = _aps2(file, table, moves), 1
+            old = file.data[table.offset : table.offset + len(new)]
+            yield from _size(file, table, len(new))
         else:
             new, count = _plain(file, table, old, moves)
         if new != old:
@@ -96,6 +99,13 @@ def _relr(file: ElfFile, table: r.Table, moves: Moves) -> bytes:
     return b"".join(pack.pack(value) for value in new)
 
 
+def grown(file: ElfFile, moves: Moves) -> dict[int, int]:
+    """Packed tables that get longer: old file offset to new size in bytes. Raises Refused when there is no room."""
+    packed = (table for table in r.tables(file) if table.form.startswith("aps2"))
+    sizes = {table.offset: (table.size, len(_aps2(file, table, moves))) for table in packed}
+    return {offset: new for offset, (old, new) in sizes.items() if new != old}
+
+
 def _aps2(file: ElfFile, table: r.Table, moves: Moves) -> bytes:
     packed = file.data[table.offset : table.offset + table.size]
     kinds = r.RELATIVE.get(file.header.machine, ())
@@ -109,11 +119,23 @@ def _aps2(file: ElfFile, table: r.Table, moves: Moves) -> bytes:
         )
         for group in aps2.decode(packed, where=file.where)
     ]
-    first = aps2.first_place(packed)
-    new = aps2.encode(groups, first)
-    if len(new) > table.size:
+    new = aps2.encode(groups, aps2.first_place(packed))
+    # Distances between data and code need more digits than before; the next section's alignment leaves a few bytes.
+    end = table.offset + table.size
+    limit = min((s.offset for s in file.sections if s.file_size and s.offset >= end), default=end)
+    slack = file.data[end:limit]
+    if table.offset + len(new) > limit or slack.strip(b"\0"):
         raise Refused(f"the packed relocations at {table.address:#x} would grow", where=file.where)
-    return new + bytes(table.size - len(new))
+    return new.ljust(table.size, b"\0")
+
+
+def _size(file: ElfFile, table: r.Table, size: int) -> Iterator[Patch]:
+    """The tag of `.dynamic` that holds a packed table's size, when that changes."""
+    tag = DT_ANDROID_RELASZ if table.form == "aps2-rela" else DT_ANDROID_RELSZ
+    pack = file.struct("P")
+    for entry in entries(file):
+        if entry.tag == tag and entry.value != size:
+            yield Patch(entry.offset + pack.size, pack.pack(entry.value), pack.pack(size), table.form, table.address)
 
 
 def _place(place: int, file: ElfFile, moves: Moves) -> int:

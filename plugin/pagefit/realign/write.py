@@ -7,11 +7,11 @@ from typing import IO
 
 from pagefit.realign.draft import Draft
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 def write(draft: Draft, old: IO[bytes], new: IO[bytes]) -> None:
-    """Write a draft of the file `old` to the empty file `new`. Copied by the megabyte; zeros are left as holes."""
+    """Write a draft of the file `old` to the empty file `new`. Copied piece by piece; zeros are left as holes."""
     source, target = old.fileno(), new.fileno()
     buffer = memoryview(bytearray(_CHUNK))
     for extent in draft.layout.extents:
