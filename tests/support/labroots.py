@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,9 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 #: The Debian release that guests run, whatever this machine runs: results must not depend on the host.
 SUITE = "bookworm"
+
+#: Mirrors drop superseded versions, so older lists of packages name what is gone (seconds).
+_DAY = 24 * 60 * 60
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -79,7 +83,10 @@ def _with_dependencies(apt: Path, options: list[str], packages: Sequence[str]) -
     # Asked again, apt only says which files it would take; the cache also holds other roots' packages.
     chosen = re.findall(r"^Inst (\S+) \((\S+)", command(*install, "--simulate", *packages), re.MULTILINE)
     archives = apt / "cache/archives"
-    return [deb for name, version in chosen for deb in archives.glob(f"{name}_{version.replace(':', '%3a')}_*.deb")]
+    debs = [deb for name, version in chosen for deb in archives.glob(f"{name}_{version.replace(':', '%3a')}_*.deb")]
+    if len(debs) != len(chosen):
+        raise LabError(f"apt chose {len(chosen)} packages for {' '.join(packages)} and left {len(debs)} in {archives}")
+    return debs
 
 
 def _alone(apt: Path, options: list[str], packages: Sequence[str]) -> list[Path]:
@@ -115,9 +122,10 @@ def _options(apt: Path, arch: str, suite: str) -> list[str]:
         "APT::Keep-Downloaded-Packages": "true",
     }
     options = [f"-o{key}={value}" for key, value in settings.items()]
-    if not (apt / "updated").exists():
+    updated = apt / "updated"
+    if not updated.exists() or updated.stat().st_mtime < time.time() - _DAY:
         command("apt-get", *options, "update", "-qq")
-        (apt / "updated").touch()
+        updated.touch()
     return options
 
 
@@ -126,10 +134,11 @@ def mirror() -> str:
     """The Debian mirror of this machine's apt. Raises LabError when there is none and PAGELAB_MIRROR is not set."""
     if named := os.environ.get("PAGELAB_MIRROR"):
         return named
-    listing = command("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages")
-    for line in listing.splitlines():
-        if line.startswith("Debian Debian "):
-            return line.split(maxsplit=2)[2]
+    listing = command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages")
+    for origin, label, uri in (line.split("|", 2) for line in listing.splitlines()):
+        # Before the machine's first `apt-get update` origin and label are unknown, and the usual folder has to do.
+        if origin == label == "Debian" or (not origin and uri.rstrip("/").endswith("/debian")):
+            return uri
     raise LabError("apt knows no Debian mirror; name one in the environment variable PAGELAB_MIRROR")
 
 
