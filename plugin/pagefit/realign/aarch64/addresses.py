@@ -98,14 +98,15 @@ def _adr_owner(pc: int, target: int, moves: Moves) -> Piece | None:
 def _is_code(code: Code, text: Text, index: int, name: str) -> bool:
     """Whether a word that looks like ADRP or ADR to moving data is an instruction. Raises Refused in doubt."""
     pc = text.pc(index)
-    marked = code.marked(text, pc)
-    if marked is not None:
+    marked, used = code.marked(text, pc), _used_near(text, index)
+    if marked is not None and (marked or not used or code.frame(pc) is None):
         return marked
-    if _used_near(text, index) or code.function(text, pc).low_bits(pc):
+    # Marked as data, but inside a function and used like an address: marks are missing.
+    if marked is None and (used or code.function(text, pc).low_bits(pc)):
         return True
     if not code.plausible(text, pc):
         return False
-    if code.frame(pc) is not None:
+    if marked is None and code.frame(pc) is not None:
         return True
     raise Refused(
         f"the word at {pc:#x} may be {name} or data",

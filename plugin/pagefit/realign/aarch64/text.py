@@ -100,6 +100,8 @@ class Code:
     def marked(self, text: Text, pc: int) -> bool | None:
         """What mapping symbols say: True for code, False for data, None when the file has none there."""
         addresses, kinds = self._marks
+        if not addresses:
+            return None
         index = bisect_right(addresses, pc) - 1
         if index < 0 or addresses[index] < text.section.addr:
             return None
