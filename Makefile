@@ -33,5 +33,9 @@ tests/.tools: tests/apt-packages.txt tests/install-tools
 	tests/install-tools
 	touch $@
 
+# Everything against its peers, in one run; peers come from the package index. Writes benchmarks/RESULTS.md.
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks $(BENCH)
+
 clean:
 	rm -rf $(VENV) tests/.tools .cache build dist

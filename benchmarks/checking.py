@@ -28,7 +28,8 @@ with zipfile.ZipFile(sys.argv[1]) as z:
     for i in z.infolist():
         data = z.read(i)
         if data[:4] == b"\\x7fELF":
-            [(s.alignment, s.file_offset, s.virtual_address) for s in lief.ELF.parse(list(data)).segments]
+            binary = lief.ELF.parse(list(data))
+            [(s.alignment, s.file_offset, s.virtual_address) for s in binary.segments]
 """
 
 

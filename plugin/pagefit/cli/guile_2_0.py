@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from pagefit.guile.format import GUILE_2_0_COOKIE, is_guile_2_0
+#: More than any cookie of Guile's is long (bytes).
+_PREFIX = 64
 
 
 def name_it(inputs: Iterable[Path]) -> None:
@@ -14,6 +15,11 @@ def name_it(inputs: Iterable[Path]) -> None:
     for path in inputs:
         if path.is_file():
             with path.open("rb") as file:
-                if is_guile_2_0(file.read(len(GUILE_2_0_COOKIE))):
+                prefix = file.read(_PREFIX)
+            # Reading Guile's formats takes as long to import as a wheel takes to check, and few files need it.
+            if prefix.startswith(b"GOOF"):
+                from pagefit.guile.format import is_guile_2_0
+
+                if is_guile_2_0(prefix):
                     message = "compiled by Guile 2.0, not ELF: it loads at every page size and is left alone"
                     print(f"pagefit: {path}: {message}", file=sys.stderr)
