@@ -102,6 +102,25 @@ def jumps_through(iced: Any, code: Code, site: int, base: int) -> bool:
     return False
 
 
+def only_jumps(iced: Any, code: Code) -> bool:
+    """Whether every word that a function loads with `movslq` is added and jumped to at once: all are jump tables."""
+    m, kinds = iced.Mnemonic, iced.OpKind
+    word: int | None = None
+    total: int | None = None
+    for instruction in iced.Decoder(64, code.data, ip=code.start):
+        if total is not None:
+            if instruction.flow_control != iced.FlowControl.INDIRECT_BRANCH or instruction.op0_register != total:
+                return False
+            total = None
+        elif word is not None:
+            if instruction.mnemonic != m.ADD or instruction.op0_register != word:
+                return False
+            word, total = None, word
+        elif instruction.mnemonic == m.MOVSXD and instruction.op1_kind == kinds.MEMORY:
+            word = instruction.op0_register
+    return word is None and total is None
+
+
 def _graph(iced: Any, code: Code, jump_targets: JumpTargets) -> _Graph:
     instructions = list(iced.Decoder(64, code.data, ip=code.start))
     kinds = iced.FlowControl

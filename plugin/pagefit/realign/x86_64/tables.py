@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from pagefit.elf.sections import SHT_PROGBITS, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
-from pagefit.realign.x86_64.flow import jumps_through, table_reads
+from pagefit.realign.x86_64.flow import jumps_through, only_jumps, table_reads
 from pagefit.realign.x86_64.operands import Window, lea_sites
 from pagefit.realign.x86_64.program import Code, Program
 from pagefit.realign.x86_64.transfer import Read
@@ -98,6 +98,8 @@ class TableSearch:
                     readers[code.start] = code
         found: set[Table] = set()
         for code in readers.values():
+            if only_jumps(self._iced, code):
+                continue
             reads = table_reads(self._iced, code, suspects, partial(self._jump_targets, code))
             if reads is None:
                 raise self._refuse(code.start, "the data flow of this function is too involved")
