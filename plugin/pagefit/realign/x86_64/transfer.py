@@ -69,8 +69,9 @@ class Transfer:
         target = self.register(instruction, 0)
         result = handler(instruction, state) if handler and target is not None else None
         if result is None:
-            state.clobber(self._written(instruction))
-            if target is not None and self._bits(instruction, 0) == 32 and state.registers[target] == UNKNOWN:
+            written = self._written(instruction)
+            state.clobber(written)
+            if target in written and self._bits(instruction, 0) == 32:
                 state.registers[target] = _UNKNOWN_32
         elif target is not None:
             state.registers[target] = result
