@@ -23,8 +23,8 @@ else:
 
 #: Name, version, platform, Python of wheels whose libraries are linked for 4K.
 TREES = (
-    ("numpy", "2.1.3", "manylinux2014_x86_64", "311"),
-    ("pillow", "11.0.0", "manylinux_2_28_x86_64", "311"),
+    ("msgpack", "1.1.0", "manylinux2014_x86_64", "311"),
+    ("regex", "2024.11.6", "manylinux2014_x86_64", "311"),
     ("lxml", "5.3.0", "manylinux_2_28_x86_64", "311"),
 )
 COMPRESSORS = {

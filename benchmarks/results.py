@@ -47,6 +47,7 @@ def _heading() -> str:
         f"# Results\n\nWritten by `make bench` on {today}, at commit {commit}: {model.strip()}, Linux {platform.release()}, "
         f"Python {platform.python_version()}. Medians of whole processes, run in turn; the ratio is peer / ours, pair by\n"
         "pair, so more than 1 means that pagefit is faster. The machine is shared: trust ratios more than seconds.\n"
+        "Peaks smaller than the benchmark's own memory at the start of a process show as that, about 23 MiB.\n"
     )
 
 
