@@ -12,6 +12,7 @@ from pagefit.loaders.verdict import parse_page_size
 
 if TYPE_CHECKING:
     from pagefit.align.outcome import Request
+    from pagefit.cli.subcommands import Subparsers
 
 _DESCRIPTION = """\
 Judge every ELF file of the inputs and mend those that would not load: relinked from a recorded link (--journal),
@@ -20,7 +21,7 @@ anything cannot be mended, nothing is written and the exit code is 3.
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command's arguments."""
     parser = subparsers.add_parser(
         "align",

@@ -16,7 +16,7 @@ from pagefit.report.results import Results, sort_out
 from pagefit.survey import Options, Report, survey
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+    from pagefit.cli.subcommands import Subparsers
 
 _FORMATS = ("table", "json", "sarif", "github", "junit")
 

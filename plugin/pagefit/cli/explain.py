@@ -10,7 +10,7 @@ from pagefit.errors import ConfigError
 from pagefit.loaders.rules import RULES
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+    from pagefit.cli.subcommands import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pagefit.loaders.verdict import parse_page_size
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse has no public name for it)
+    from pagefit.cli.subcommands import Subparsers
 
 _DESCRIPTION = """\
   pagefit meson add [PROJECT]      put the subproject into PROJECT/subprojects; then write

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pagefit.errors import InputError
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (argparse has no public name for it)
+    from pagefit.cli.subcommands import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

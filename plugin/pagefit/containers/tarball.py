@@ -124,7 +124,7 @@ def _write(
 
 def _tar(source: Source, artifacts: Mapping[str, _Artifact], subject: Subject) -> Iterator[bytes]:
     """The tar archive, piece by piece: the manifest first, then the files, sorted."""
-    time = _source_date()
+    time = source_date()
     text = manifest.render(subject, [artifact.entry for artifact in artifacts.values()])
     yield _header(manifest.NAME, len(text), 0o644, time) + text + _filling(len(text))
     for path, member in source():
@@ -145,7 +145,7 @@ def _filling(size: int) -> bytes:
     return bytes(-size % TAR_BLOCK)
 
 
-def _source_date() -> int:
+def source_date() -> int:
     """Seconds since 1970 that files are dated with: https://reproducible-builds.org/specs/source-date-epoch/."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "0")
     if not (text.isascii() and text.isdigit()):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from pagefit.atomic import replacing
+from pagefit.containers.tarball import source_date
 from pagefit.errors import ConfigError, InputError
 from pagefit.prebuilt import source
 from pagefit.prebuilt.variant import ARCHIVE, MANIFEST, Variant, from_artifact
@@ -57,7 +57,7 @@ def add(sdist: Path, built: Sequence[Path]) -> tuple[Variant, ...]:
 
 
 def _append(sdist: Path, folder: str, variants: Sequence[tuple[Variant, bytes]]) -> None:
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+    epoch = source_date()
     # The name and time in a gzip header would make the same sdist differ from build to build.
     with (
         replacing(sdist) as raw,

@@ -10,7 +10,7 @@ import hashlib
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -144,8 +144,4 @@ def _libc_version() -> str:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(_numbers(text.split(".")))
-
-
-def _numbers(parts: Iterable[str]) -> Iterable[int]:
-    return (int(part) for part in parts if part.isdigit())
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
