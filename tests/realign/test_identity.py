@@ -22,6 +22,7 @@ LANGUAGES = {
     "c++ gcc": (links64.GXX, "exceptions.cc"),
     "c++ clang": (links64.CLANGXX, "exceptions.cc"),
     "assembly": (links64.GCC, "asm.S"),
+    "unwind tables": (links64.GCC, "types.S"),
 }
 KINDS = {
     "lazy": [],

@@ -16,6 +16,7 @@ from pagefit.errors import Refused
 _OMIT: Final = 0xFF
 _PCREL: Final = 0x10
 _PCREL_SDATA4: Final = 0x1B
+_ULEB128: Final = 0x01
 _INDIRECT: Final = 0x80
 #: Low nibble of an encoding: size in bytes (0: a word of the class) and whether signed.
 _FORMATS: Final = {0x0: (0, False), 0x2: (2, False), 0x3: (4, False), 0x4: (8, False)} | {
@@ -190,7 +191,9 @@ def _records(file: ElfFile, wanted: Callable[[Cie], bool]) -> Iterator[tuple[Cur
 def type_pointers(cursor: Cursor, lsda: int) -> Iterator[Pointer]:
     """The TType entries of the LSDA at an address: the types that its catch clauses name.
 
-    Not only those that a call site's chain reaches: gcc's cold partitions carry more, so all actions are read.
+    Those that a call site leads to come first, with the role `TType`. gcc leaves more behind: of the function's other
+    partition, and of code it has dropped, even without any call site. They get the role `unused TType`; the last of
+    them are no types but actions, of call sites that are gone.
     """
     encoding = cursor.integer(lsda, 1)
     at = lsda + 1
@@ -202,31 +205,50 @@ def type_pointers(cursor: Cursor, lsda: int) -> Iterator[Pointer]:
         return
     distance, at = cursor.leb(at)
     base = at + distance
-    at += 1  # call-site encoding: distances inside the function, which never change
-    length, at = cursor.leb(at)
     size = cursor.format(lsda, types)[0]
-    for number in range(1, _last_type(cursor, at + length, base, size) + 1):
-        pointer, _ = cursor.pointer(base - number * size, types, "TType")
+    used, end = _used_types(cursor, at, base)
+    for number in range(1, max(used, (base - end) // size) + 1):
+        role = "TType" if number <= used else "unused TType"
+        pointer, _ = cursor.pointer(base - number * size, types, role)
         if pointer is not None:
             yield pointer
 
 
-def _last_type(cursor: Cursor, at: int, base: int, size: int) -> int:
-    last = 0
-    while at < base - last * size:
+def _used_types(cursor: Cursor, at: int, types: int) -> tuple[int, int]:
+    """The highest number of a type that the call sites lead to, and the end of the actions on the way (an address).
+
+    `at` is the address of the call sites' encoding, `types` the one from which types are counted downwards.
+    """
+    encoding = cursor.integer(at, 1)
+    length, at = cursor.leb(at + 1)
+    actions = end = at + length
+    pending: set[int] = set()
+    while at < actions:
+        for _ in range(3):  # start, length, landing pad: distances inside the function, which never change
+            at = cursor.leb(at)[1] if encoding == _ULEB128 else at + cursor.format(at, encoding)[0]
+        action, at = cursor.leb(at)
+        if action:
+            pending.add(actions + action - 1)
+    last, done = 0, set[int]()
+    while pending:
+        at = pending.pop()
+        done.add(at)
         kind, at = cursor.leb(at, signed=True)
-        if at >= base - last * size:
-            break  # the padding before the type table
-        _, at = cursor.leb(at, signed=True)
-        last = max(last, kind)
-        if kind < 0:  # an exception specification: a list of types behind the table
-            entry = base - kind - 1
-            while True:
-                number, entry = cursor.leb(entry)
-                if number == 0:
-                    break
-                last = max(last, number)
-    return last
+        step, behind = cursor.leb(at, signed=True)
+        end = max(end, behind)
+        last = max([last, kind, *(_listed(cursor, types - kind - 1) if kind < 0 else ())])
+        if step and at + step not in done:
+            pending.add(at + step)
+    return last, end
+
+
+def _listed(cursor: Cursor, at: int) -> Iterator[int]:
+    """The numbers of the types in an exception specification, which lies behind the types."""
+    while True:
+        number, at = cursor.leb(at)
+        if number == 0:
+            return
+        yield number
 
 
 def _cie(cursor: Cursor, at: int) -> Cie:

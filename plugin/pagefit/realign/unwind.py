@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pagefit.elf import eh_frame
+from pagefit.elf.constants import PF_W
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Reference
 
 _DATAREL_SDATA4, _PCREL_SDATA4 = 0x3B, 0x1B
+_UNUSED = "unused TType"
 
 
 def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
@@ -49,7 +51,14 @@ def _types(file: ElfFile, lsdas: set[int]) -> Iterator[Reference]:
             )
         cursor = cursors.setdefault(home.name, eh_frame.Cursor(file, home))
         for pointer in eh_frame.type_pointers(cursor, lsda):
+            if pointer.role == _UNUSED and not _word_of_data(file, pointer.target):
+                break  # what nothing reads any longer is no type from here on
             yield _reference(file, pointer)
+
+
+def _word_of_data(file: ElfFile, address: int) -> bool:
+    segment = file.segment_at(address)
+    return segment is not None and bool(segment.flags & PF_W) and address % (file.header.bits // 8) == 0
 
 
 def _search_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:

@@ -19,6 +19,7 @@ LANGUAGES = {
     "c++ clang": (x86links.CLANGXX, SHARED / "exceptions.cc"),
     "relative tables": (x86links.CLANG, SHARED / "tables.c"),
     "assembly": (x86links.GCC, OWN / "asm.S"),
+    "unwind tables": (x86links.GCC, SHARED / "types.S"),
 }
 KINDS = {
     "lazy": [],
