@@ -24,15 +24,16 @@ MORE = [
     "common/117 shared module",
     "common/137 whole archive",
     "common/145 recursive linking",
-    "common/38 library chain",
+    "common/39 library chain",
     "common/124 dependency file generation",
     "common/148 shared module resolving symbol in executable",
     "common/24 library versions",
-    "common/44 pkgconfig-gen",
     "common/142 nested links",
-    "rust/1 basic",
     "rust/3 staticlib",
-    "rust/5 polyglot static",
+    "rust/16 internal c dependencies",
+    "rust/18 proc-macro",
+    "rust/20 rust and cpp",
+    "rust/21 transitive dependencies",
 ]
 
 
@@ -56,7 +57,7 @@ def build_and_test(project: Path, tmp_path: Path) -> None:
     run("pagefit", "meson", "add", source)
     build = source / "build"
     run("meson", "setup", build, source)
-    run("ninja", "-C", build)
+    assert "realigned" not in run("ninja", "-C", build)  # every link could be proved
     linked = [path for path in build.rglob("*") if is_linked(path)]
     assert linked
     assert {path.name: alignments(path) for path in linked} == {path.name: {65536} for path in linked}

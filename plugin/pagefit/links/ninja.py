@@ -11,17 +11,22 @@ import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from pagefit.elf.headers import is_elf
 from pagefit.errors import InputError
-from pagefit.links import recorder, replay
+from pagefit.links import options, recorder, replay, rust
 from pagefit.links.journal import Journal
 from pagefit.links.recipe import Unrecorded
 
 #: Outputs of edges that are no links of what a loader maps: objects, archives and crates.
 _NOT_LOADED: Final = {".o", ".obj", ".a", ".rlib", ".rmeta", ".d"}
+
+_OPERATORS: Final = frozenset((";", "|", "||", "&", "<", ">", ">>", "(", ")"))
+#: How compiler drivers are called, versions aside: only these are run again, for a script could do anything.
+_DRIVERS: Final = ("cc", "++", "cxx", "clang", "fortran", "flang", "flang-new", "icx", "icpx", "ifx", "gdc", "ldc2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +35,31 @@ class Link:
 
     output: Path
     command: tuple[str, ...]
+    """The words and operators of its line for the shell."""
     folder: Path
 
     def relink(self, shipped: Path, target: Path, page_size: int) -> replay.Relinked:
         """Write to `target` what `shipped`, the output as it is, would be had it been linked for this page size.
 
-        Raises Refused when the command leads to no link, or does not reproduce the output; Unrecorded for rustc's.
+        Raises Refused when the command does not reproduce the output; Unrecorded when it is no link that can be run.
         """
-        if any(Path(word).name.startswith("rustc") for word in self.command):
-            # It compiles and links in one command, and writes its other outputs again whoever the linker is.
-            raise Unrecorded("rustc cannot link again without compiling again", where=str(self.output))
-        with tempfile.TemporaryDirectory(prefix="pagefit-") as scratch:
-            journal = Path(scratch, "journal")
-            recorder.capture(self.command, self.folder, journal)
-            return replay.relink(shipped, target, Journal.load(journal), page_size)
+        with tempfile.TemporaryDirectory(prefix="pagefit-") as folder:
+            scratch = Path(folder)
+            if rust.is_rustc(self.command):
+                journal = rust.record(self.command, self.folder, shipped, scratch)
+            else:
+                recorder.capture(self._driver(), self.folder, scratch / "journal")
+                journal = Journal.load(scratch / "journal")
+            return replay.relink(shipped, target, journal, page_size)
+
+    def _driver(self) -> list[str]:
+        """The call of a compiler driver that makes the output; CMake puts it between others, as `: && CALL && :`."""
+        for call in (list(words) for _, words in groupby(self.command, lambda word: word == "&&")):
+            made = options.option_value(call, "-o")
+            known = any(Path(word).name.rstrip("0123456789.-").endswith(_DRIVERS) for word in call[:2])
+            if known and made and Path(self.folder, made) == self.output and not _OPERATORS.intersection(call):
+                return call
+        raise Unrecorded("no compiler driver's link in its command", where=str(self.output))
 
 
 def links(build: Path, ninja: str = "ninja") -> tuple[Link, ...]:
@@ -63,8 +79,15 @@ def links(build: Path, ninja: str = "ninja") -> tuple[Link, ...]:
     for edge in edges:
         output = Path(edge["directory"], edge.get("output", ""))
         if output.suffix not in _NOT_LOADED and output.is_file() and not output.is_symlink() and _holds_elf(output):
-            found[output] = Link(output, tuple(shlex.split(edge["command"])), Path(edge["directory"]))
+            found[output] = Link(output, _words(edge["command"]), Path(edge["directory"]))
     return tuple(found.values())
+
+
+def _words(command: str) -> tuple[str, ...]:
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    return tuple(lexer)
 
 
 def _holds_elf(path: Path) -> bool:
