@@ -155,6 +155,15 @@ def test_c11_relro_that_begins_inside_a_writable_page() -> None:
     assert judgement.verdicts["glibc>=2.35", 4 * K] is Verdict.FITS
 
 
+def test_relro_that_begins_inside_the_dynamic_section() -> None:
+    """mold 1.10 leaves out the first bytes of `.dynamic` when `.tbss` is aligned; nobody writes to those either."""
+    dynamic = Seg(c.PT_DYNAMIC, R | W, 0xF008, 0x1F008, 0x200, 0x200, 8)
+    segments = (CLEAN.segments[0], load(R | W, 0xF008, 0x1F008, 0x2000), dynamic, relro(0xF010, 0x1F010, 0xFF0))
+    assert judged(CLEAN.replace(segments=segments, size=0x12000)).at(4 * K) is Verdict.FITS
+    without = judged(CLEAN.replace(segments=(*segments[:2], segments[3]), size=0x12000))
+    assert "C11" in rules(without, "glibc>=2.35", 4 * K)
+
+
 def test_c12_relro_that_ends_inside_a_page_is_weaker_under_glibc() -> None:
     elf = CLEAN.replace(segments=(*CLEAN.segments[:2], relro(0xFE00, 0x1FE00, 0x100)))
     judgement = judged(elf)

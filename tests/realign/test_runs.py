@@ -23,6 +23,7 @@ LANGUAGES = {
     "c": (links64.GCC, "tls.c"),
     "c clang": (links64.CLANG, "tls.c"),
     "c++": (links64.GXX, "exceptions.cc"),
+    "threads": (links64.GCC, "threads.c"),
     "tables": (links64.CLANG, "tables.c"),
     "distances in text": (links64.GCC, "distances.S"),
 }
@@ -71,5 +72,25 @@ def test_a_program_with_everything_in_itself_runs(flags: str, tmp_path: Path) ->
     subprocess.run([*link, "-o", program, *objects], check=True)
     expected = output(program, 4096)
     assert realign(program, program, 65536).plan.cls == "c"
+    assert output(program, 4096) == expected
+    assert output(program, 65536) == expected
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+def test_exceptions_and_threads_cross_libraries(flags: str, tmp_path: Path) -> None:
+    """One library throws and counts in thread-local storage, another catches and reads the counter."""
+    (tmp_path / "main.c").write_text(MAIN)
+    link = ["clang++", "--target=aarch64-linux-gnu", "-Wl,-z,max-page-size=4096", *FLAGS[flags]]
+    thrown, caught = links64.build(links64.GXX, tmp_path, [SOURCES / "thrower.cc", SOURCES / "catcher.cc"])
+    (main,) = links64.build(links64.GCC, tmp_path, [tmp_path / "main.c"])
+    thrower, catcher, program = tmp_path / "libthrower.so", tmp_path / "libcatcher.so", tmp_path / "program"
+    subprocess.run([*link, "-shared", "-o", thrower, thrown], check=True)
+    subprocess.run([*link, "-shared", "-o", catcher, caught, thrower], check=True)
+    subprocess.run([*link, "-pie", "-o", program, main, catcher, thrower], check=True)
+    expected = output(program, 4096)
+    # Three integers, nothing, a string, nothing, two of the standard's exceptions, four of the library's own.
+    assert expected == "2999 3002 3005 8 4014 12 2019 2021 1023 1026 1029 1032 \n"
+    for path in (program, thrower, catcher):
+        assert realign(path, path, 65536).plan.cls == "c"
     assert output(program, 4096) == expected
     assert output(program, 65536) == expected

@@ -99,16 +99,20 @@ class Maps:
             if first < last:
                 yield first, last, rights
 
-    def lost_rights(self, load: Segment, relro: Segment | None) -> Damage | None:
+    def lost_rights(self, load: Segment, relro: Segment | None, dynamic: Segment | None) -> Damage | None:
         """Bytes of a LOAD whose pages lack rights of p_flags.
 
-        What lies in `relro` need not be writable, and only readable in the LOAD that RELRO belongs to.
+        What lies in `relro` need not be writable, and only readable in the LOAD that RELRO belongs to. mold may count
+        only the later part of `dynamic` in: no loader writes to any of it once RELRO is protected.
         """
+        begin = relro.vaddr if relro else 0
+        if dynamic and dynamic.vaddr <= begin < dynamic.vend:
+            begin = dynamic.vaddr
         lacking, first, count = set(), 0, 0
-        cuts = sorted({load.vaddr, load.vend, *((relro.vaddr, relro.vend) if relro else ())})
+        cuts = sorted({load.vaddr, load.vend, *((begin, relro.vend) if relro else ())})
         for start, end in itertools.pairwise(cut for cut in cuts if load.vaddr <= cut <= load.vend):
             flags = load.flags
-            if relro and relro.vaddr <= start < relro.vend:
+            if relro and begin <= start < relro.vend:
                 flags &= c.PF_R if load.vaddr <= relro.vaddr < load.vend else ~c.PF_W
             wanted = {letter for bit, letter in _RIGHTS if flags & bit}
             for low, high, rights in self.pieces(start, end):
@@ -173,7 +177,9 @@ def _outcome(name: str, segments: Sequence[Segment], report: str, status: int) -
             if about == name:
                 maps = Maps(table or rows, int(line.split()[2], 16))
                 relro = next((s for s in segments if s.type == c.PT_GNU_RELRO), None) if loaded else None
-                damage += [lost for s in segments if s.type == c.PT_LOAD if (lost := maps.lost_rights(s, relro))]
+                dynamic = next((s for s in segments if s.type == c.PT_DYNAMIC), None)
+                losses = (maps.lost_rights(s, relro, dynamic) for s in segments if s.type == c.PT_LOAD)
+                damage += [lost for lost in losses if lost]
                 relro_writable = maps.writable(relro) if relro else None
             rows = []
     signalled = status & 0x7F

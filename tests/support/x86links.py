@@ -69,13 +69,13 @@ def write_word(library: Path, place: int, value: int) -> None:
     library.write_bytes(data)
 
 
-def compare(path: Path) -> tuple[int, set[int], set[int]]:
+def compare(path: Path, page_size: int = 65536) -> tuple[int, set[int], set[int]]:
     """(true references from code to what moves, addresses missed, addresses found without cause) of a file.
 
     The file must have been linked with `--emit-relocs`. PLTs have no relocations: objdump tells of those.
     """
     with open_elf(path) as file:
-        plan = draft_for(file, 65536, "dense")[1]
+        plan = draft_for(file, page_size, "dense")[1]
         places = {file.address_of(patch.offset) for patch in plan.code.patches}
         resolved = set(_resolved(file))
         true = {place for place in resolved if _leads_there(file, place, plan.moves)} | set(_in_plts(path, plan.moves))

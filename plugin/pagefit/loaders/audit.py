@@ -131,6 +131,7 @@ def protect_relro(image: Image, memory: Memory, *, round_up: bool) -> Iterator[F
     Yields C11, C12 and C14. Expects that `audit_rights` found nothing.
     """
     page = memory.page_size
+    dynamic = image.first(c.PT_DYNAMIC)
     relros = image.of_type(c.PT_GNU_RELRO)
     for relro in relros if round_up else relros[-1:]:
         start, end = down(relro.vaddr, page), (up if round_up else down)(relro.vend, page)
@@ -143,11 +144,13 @@ def protect_relro(image: Image, memory: Memory, *, round_up: bool) -> Iterator[F
                 f"RELRO {relro.vaddr:#x}-{relro.vend:#x} covers pages {start:#x}-{end:#x}, which are not all mapped",
             )
             return
+        # mold's RELRO begins where `.tbss` would, for its alignment some bytes inside `.dynamic`: all of that is meant.
+        begin = dynamic.vaddr if dynamic and dynamic.vaddr <= relro.vaddr < dynamic.vend else relro.vaddr
         for load in image.loads:
             # Rights are given up on purpose within RELRO: all but reading by the LOAD it belongs to, writing by any.
             given_up = c.PF_W | c.PF_X if load.vaddr <= relro.vaddr < load.vend else c.PF_W
-            before = _stripped(memory, max(load.vaddr, start), min(load.vend, relro.vaddr), load.flags)
-            within = _stripped(memory, max(load.vaddr, relro.vaddr), min(load.vend, relro.vend), load.flags & ~given_up)
+            before = _stripped(memory, max(load.vaddr, start), min(load.vend, begin), load.flags)
+            within = _stripped(memory, max(load.vaddr, begin), min(load.vend, relro.vend), load.flags & ~given_up)
             behind = _stripped(memory, max(load.vaddr, relro.vend), min(load.vend, end), load.flags)
             for rule, piece in (("C11", before or within), ("C12", behind)):
                 if piece:

@@ -133,15 +133,17 @@ def _follow(segment: Segment, placed: Sequence[Placed], layout: FileLayout) -> S
     if segment.memsz == 0 and segment.vaddr == 0:
         return segment
     home = next((one for one in placed if one.part.start <= segment.vaddr < one.part.end), None)
-    if home is None or segment.offset - segment.vaddr != home.part.offset - home.part.start:
+    if home is None:
         return dataclasses.replace(segment, offset=layout.offset(segment.offset))
     vaddr = segment.vaddr + home.delta
+    # Loaders go by the address; mold gives PT_TLS and PT_GNU_RELRO that start with zeros no offset.
+    mapped = segment.offset - segment.vaddr == home.part.offset - home.part.start
     memsz = segment.memsz
     if segment.type == c.PT_GNU_RELRO:
         memsz = max([memsz, *(one.end - vaddr for one in placed if one.part.relro)])
     return dataclasses.replace(
         segment,
-        offset=vaddr - home.bias,
+        offset=vaddr - home.bias if mapped else layout.offset(segment.offset),
         vaddr=vaddr,
         paddr=vaddr if segment.paddr == segment.vaddr else segment.paddr,
         memsz=memsz,
