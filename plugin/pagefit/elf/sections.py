@@ -9,7 +9,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,6 +170,30 @@ class ElfFile:
             if segment.offset <= offset < segment.file_end:
                 return offset + segment.delta
         raise KeyError(offset)
+
+    def addresses_of(self, offsets: Sequence[int]) -> list[int]:
+        """`address_of` of many offsets, which ascend."""
+        found: list[int] = []
+        while len(found) < len(offsets):
+            first = offsets[len(found)]
+            load = next((s for s in self.loads if s.offset <= first < s.file_end), None)
+            if load is None:
+                raise KeyError(first)
+            last = bisect_left(offsets, load.file_end)
+            found += [offset + load.delta for offset in offsets[len(found) : last]]
+        return found
+
+    def offsets_of(self, addresses: Sequence[int]) -> list[int]:
+        """The file offsets of many addresses, which ascend. Raises KeyError for one that has no byte in the file."""
+        found: list[int] = []
+        while len(found) < len(addresses):
+            first = addresses[len(found)]
+            load = next((s for s in self.loads if s.vaddr <= first < s.file_vend), None)
+            if load is None:
+                raise KeyError(first)
+            last = bisect_left(addresses, load.file_vend)
+            found += [address - load.delta for address in addresses[len(found) : last]]
+        return found
 
     def read(self, address: int, length: int) -> bytes | None:
         """`length` bytes at an address; None unless all of them come from the file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final, NamedTuple
 
 from pagefit.elf.sections import SHT_DYNSYM, SHT_SYMTAB, SHT_SYMTAB_SHNDX, ElfFile, Section
@@ -35,13 +35,16 @@ def tables(file: ElfFile) -> list[Section]:
     return found
 
 
-def symbols(file: ElfFile, table: Section) -> Iterator[Symbol]:
-    """The symbols of one table, in order."""
+def symbols(file: ElfFile, table: Section, names: Container[int] | None = None) -> Iterator[Symbol]:
+    """The symbols of one table, in order; with `names`, those with one of these offsets of a name."""
     data = file.contents(table)
     extended = _extended(file, table)
     record = file.struct("IBBHPP" if file.header.bits == 64 else "IPPBBH")
     at = table.offset + (8 if file.header.bits == 64 else 4)
     for index, row in enumerate(record.iter_unpack(data[: len(data) // record.size * record.size])):
+        if names is not None and row[0] not in names:
+            at += record.size
+            continue
         if file.header.bits == 64:
             name, info, _, shndx, value, size = row
         else:

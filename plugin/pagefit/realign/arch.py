@@ -15,15 +15,17 @@ The contract, the same for every architecture:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import chain
 from typing import Final, Protocol
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
-from pagefit.realign.patches import Patch
+from pagefit.realign.patches import Patch, WordPatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,21 @@ class RelativeTable:
 class CodeReferences:
     """All references from code into moved pieces: the patches, and the tables that were proved on the way.
 
-    `patches` hold those of the tables' entries, too (kind `relative table`); an offset occurs once.
+    `words` are those of the architecture's usual kind; `others` the rest, entries of relative tables among them. An
+    offset occurs once.
     """
 
-    patches: tuple[Patch, ...]
+    words: WordPatches = field(default_factory=WordPatches)
+    others: tuple[Patch, ...] = ()
     tables: tuple[RelativeTable, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.words) + len(self.others)
+
+    @property
+    def patches(self) -> Iterator[Patch]:
+        """Every patch."""
+        return chain(self.words, self.others)
 
 
 class Architecture(Protocol):

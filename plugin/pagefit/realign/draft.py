@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from heapq import merge
-from itertools import chain, takewhile
+from itertools import chain
+from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
@@ -21,6 +22,10 @@ from pagefit.realign.loads import group_file_end, groups, loads
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 from pagefit.realign.place import Placed, moves_of, up
+
+_WORD: Final = struct.Struct("<I")
+#: Most changes are no longer than this (bytes).
+_SHORT: Final = 64
 
 
 @dataclass(frozen=True)
@@ -37,38 +42,47 @@ class Draft:
     image: Image
     sections: tuple[Section, ...]
     headers: tuple[tuple[int, bytes], ...]
-    code: CodeReferences = field(default_factory=lambda: CodeReferences(()))
+    code: CodeReferences = field(default_factory=CodeReferences)
     tables: tuple[Patch, ...] = ()
-
-    @property
-    def patches(self) -> Iterator[Patch]:
-        """Every patch, in tables and in code."""
-        return chain(self.tables, self.code.patches)
-
-    def changes(self) -> Iterator[tuple[int, bytes]]:
-        """(offset in the result, bytes) of everything that is not copied from the original, ascending."""
-        offset = self.layout.offset
-        yield from merge(self.headers, ((offset(patch.offset), patch.new) for patch in self._ordered))
-
-    @cached_property
-    def _ordered(self) -> list[Patch]:
-        return sorted(self.patches, key=lambda patch: self.layout.offset(patch.offset))
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the result, as a loader would read them."""
         out = bytearray()
         for old, _, size in self.layout.spans(offset, length):
             out += self.file.data[old : old + size] if old >= 0 else bytes(size)
-        end = offset + len(out)
-        # A patch is found by its start; the longest ones, relocation tables, start at most this far before.
-        longest = max((len(patch.new) for patch in self.tables), default=0)
-        first = bisect_left(self._ordered, offset - longest, key=lambda patch: self.layout.offset(patch.offset))
-        patches = ((self.layout.offset(patch.offset), patch.new) for patch in self._ordered[first:])
-        for at, new in chain(self.headers, takewhile(lambda change: change[0] < end, patches)):
-            low, high = max(at, offset), min(at + len(new), end)
-            if low < high:
-                out[low - offset : high - offset] = new[low - at : high - at]
+        self.change(memoryview(out), offset)
         return bytes(out)
+
+    def change(self, window: memoryview, offset: int) -> None:
+        """Make what was copied to an offset of the result what the result has there."""
+        for old, new, size in self.layout.spans(offset, len(window)):
+            if old >= 0:
+                self._change_words(window[new - offset : new - offset + size], old)
+        for at, change in self._changes(offset, offset + len(window)):
+            _overwrite(window, at - offset, change)
+
+    def _change_words(self, window: memoryview, offset: int) -> None:
+        """The same for the words in code; `offset` is where the window lies in the original."""
+        words = self.code.words
+        first, last = bisect_left(words.offsets, offset - 3), bisect_left(words.offsets, offset + len(window))
+        low, high = bisect_left(words.offsets, offset), bisect_left(words.offsets, offset + len(window) - 3)
+        for place, new in zip(words.offsets[low:high], words.new[low:high], strict=True):
+            _WORD.pack_into(window, place - offset, new)
+        for index in (*range(first, low), *range(high, last)):  # across an edge of the window
+            _overwrite(window, words.offsets[index] - offset, _WORD.pack(words.new[index]))
+
+    def _changes(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """(offset in the result, bytes) of all other changes in a range: few long ones, and short ones by offset."""
+        long, short = self._by_length
+        yield from (change for change in long if change[0] < end and start < change[0] + len(change[1]))
+        yield from short[bisect_left(short, (start - _SHORT, b"")) : bisect_left(short, (end, b""))]
+
+    @cached_property
+    def _by_length(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+        offset = self.layout.offset
+        patches = ((offset(patch.offset), patch.new) for patch in chain(self.tables, self.code.others))
+        changes = sorted(chain(self.headers, patches))
+        return [c for c in changes if len(c[1]) > _SHORT], [c for c in changes if len(c[1]) <= _SHORT]
 
 
 def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collection[Section] = ()) -> Draft:
@@ -103,6 +117,13 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collectio
     headers.sort()
     image = Image(new, segments, layout.size)
     return Draft(file, moves, layout, image, sections, tuple(headers))
+
+
+def _overwrite(window: memoryview, at: int, new: bytes) -> None:
+    """Put bytes at a place of a window, as far as they lie in it."""
+    low, high = max(at, 0), min(at + len(new), len(window))
+    if low < high:
+        window[low:high] = new[low - at : high - at]
 
 
 def _rehoused(

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from pagefit.atomic import replacing
@@ -21,7 +21,6 @@ from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
 from pagefit.realign.dwarf import is_debug
 from pagefit.realign.parts import check
-from pagefit.realign.patches import Patch
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
 from pagefit.realign.write import write
@@ -120,18 +119,19 @@ def _plan(best: Draft, cls: Class, source: Path, page_size: int, layout: Layout)
         cls=cls,
         layout=layout,
         moved=tuple((piece.start, piece.end, piece.delta) for piece in best.moves.moved),
-        patched=_counts(best.patches),
+        patched=_counts(best),
         old_size=best.file.image.size,
         new_size=best.layout.size,
         notes=(*signatures.notes(best.file, source), *_left_out(best)),
     )
 
 
-def _counts(patches: Iterable[Patch]) -> dict[str, int]:
+def _counts(best: Draft) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for patch in patches:
+    for patch in chain(best.tables, best.code.others):
         counts[patch.kind] += patch.references
-    return dict(counts)
+    counts[best.code.words.kind] += len(best.code.words)
+    return dict(+counts)
 
 
 def _left_out(best: Draft) -> list[str]:

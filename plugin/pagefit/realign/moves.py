@@ -8,7 +8,7 @@ address stay, and an ADRP page has one answer.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -80,6 +80,19 @@ class Moves:
         if index >= 0 and address <= self.pieces[index].end:
             return self.pieces[index].delta
         raise KeyError(address)
+
+    def deltas(self, addresses: Sequence[int]) -> list[int | None]:
+        """`delta` of many addresses, and None where it has no answer: mostly by a table of the pages they lie in."""
+        pages: dict[int, int] = {}
+        for page in {address // UNIT for address in addresses}:
+            owner = self.page_owner(page * UNIT)
+            if owner is not None and owner.start <= page * UNIT and page * UNIT + UNIT <= owner.end:
+                pages[page] = owner.delta
+        return [
+            self.delta(address) if delta is None and self.owns(address) else delta
+            for address in addresses
+            for delta in (pages.get(address // UNIT),)
+        ]
 
     def new(self, address: int) -> int:
         """Where the thing an address points to lies in the result. Raises KeyError as `delta` does."""

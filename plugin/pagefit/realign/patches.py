@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -33,3 +36,25 @@ class Reference(NamedTuple):
     base: int | None
     target: int
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordPatches:
+    """Patches of 32-bit words, all of one kind, ascending: columns, since a file can have a million of them.
+
+    `offsets` and `targets` are those of `Patch`; the bytes of a word, read as a little-endian number, are in `old` and
+    `new`.
+    """
+
+    kind: str = ""
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    old: array[int] = field(default_factory=lambda: array("I"))
+    new: array[int] = field(default_factory=lambda: array("I"))
+    targets: array[int] = field(default_factory=lambda: array("Q"))
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __iter__(self) -> Iterator[Patch]:
+        for offset, old, new, target in zip(self.offsets, self.old, self.new, self.targets, strict=True):
+            yield Patch(offset, old.to_bytes(4, "little"), new.to_bytes(4, "little"), self.kind, target)

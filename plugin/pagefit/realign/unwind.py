@@ -49,7 +49,9 @@ def _types(file: ElfFile, lsdas: set[int]) -> Iterator[Reference]:
                 where=file.where,
                 remedy="Link the file again for the larger page size.",
             )
-        cursor = cursors.setdefault(home.name, eh_frame.Cursor(file, home))
+        if home.name not in cursors:
+            cursors[home.name] = eh_frame.Cursor(file, home)
+        cursor = cursors[home.name]
         for pointer in eh_frame.type_pointers(cursor, lsda):
             if pointer.role == _UNUSED and not _word_of_data(file, pointer.target):
                 break  # what nothing reads any longer is no type from here on

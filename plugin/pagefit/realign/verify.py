@@ -7,7 +7,7 @@ that made it, turned round: none is missing, none is new, and undoing them gives
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
 from pagefit.elf import relocations
 from pagefit.elf.sections import ElfFile
@@ -17,8 +17,7 @@ from pagefit.realign.draft import Draft
 from pagefit.realign.patches import Patch
 from pagefit.realign.references import PACKED, tables
 
-_CHUNK = 1 << 20
-_WINDOW = 1 << 24
+_WINDOW = 1 << 20
 
 
 def verify(draft: Draft, after: ElfFile) -> None:
@@ -35,7 +34,7 @@ def verify(draft: Draft, after: ElfFile) -> None:
             odd = meant or found
             raise _failed(draft, f"a reference ({odd.kind if odd else ''}) does not lead back")
     _relocations(draft, after)
-    if draft.code.patches:
+    if len(draft.code):
         architecture(after.header.machine, where=after.where).verify(draft.file, after, draft.moves, draft.code)
 
 
@@ -45,21 +44,13 @@ def _undoes(found: Patch, meant: Patch, draft: Draft) -> bool:
 
 def _bytes(draft: Draft, after: ElfFile) -> None:
     """Every byte is what the draft says: the original's, a zero, or changed for a reason."""
-    at = forgotten = 0
-    for offset, new in chain(draft.changes(), [(draft.layout.size, b"")]):
-        for old, place, length in draft.layout.spans(at, offset - at):
-            for step in range(0, length, _CHUNK):
-                size = min(_CHUNK, length - step)
-                meant = draft.file.data[old + step : old + step + size] if old >= 0 else bytes(size)
-                if after.data[place + step : place + step + size] != meant:
-                    raise _failed(draft, f"bytes near offset {place + step:#x} changed without a reason")
-        if after.data[offset : offset + len(new)] != new:
-            raise _failed(draft, f"the change at offset {offset:#x} was not written")
-        at = offset + len(new)
-        if at > forgotten + _WINDOW:
-            forgotten = at
-            draft.file.forget()
-            after.forget()
+    if after.image.size != draft.layout.size:
+        raise _failed(draft, "its size is not what was planned")
+    for at in range(0, draft.layout.size, _WINDOW):
+        if after.read_at(at, _WINDOW) != draft.read(at, _WINDOW):
+            raise _failed(draft, f"bytes near offset {at:#x} changed without a reason")
+        draft.file.forget()
+        after.forget()
 
 
 def _relocations(draft: Draft, after: ElfFile) -> None:

@@ -7,11 +7,11 @@ from typing import IO
 
 from pagefit.realign.draft import Draft
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
 
 
 def write(draft: Draft, old: IO[bytes], new: IO[bytes]) -> None:
-    """Write a draft of the file `old` to the empty file `new`. Copied piece by piece; zeros are left as holes."""
+    """Write a draft of the file `old` to the empty file `new`, window by window; zeros between them become holes."""
     source, target = old.fileno(), new.fileno()
     buffer = memoryview(bytearray(_CHUNK))
     for extent in draft.layout.extents:
@@ -20,23 +20,9 @@ def write(draft: Draft, old: IO[bytes], new: IO[bytes]) -> None:
             count = os.preadv(source, [buffer[: extent.length - done]], extent.old + done)
             if not count:
                 raise OSError("the file became shorter while it was read")
+            draft.change(buffer[:count], extent.new + done)
             os.pwrite(target, buffer[:count], extent.new + done)
             done += count
     os.ftruncate(target, draft.layout.size)
-    _apply(draft, target)
-
-
-def _apply(draft: Draft, target: int) -> None:
-    """Write the changes, window by window: one read and one write for many small patches."""
-    start, window = 0, bytearray()
-    for offset, new in draft.changes():
-        if offset + len(new) > start + len(window):
-            _flush(target, start, window)
-            start, window = offset, bytearray(os.pread(target, max(_CHUNK, len(new)), offset))
-        window[offset - start : offset - start + len(new)] = new
-    _flush(target, start, window)
-
-
-def _flush(target: int, start: int, window: bytearray) -> None:
-    if window:
-        os.pwrite(target, window, start)
+    for offset, header in draft.headers:  # the program headers may have moved to where nothing was
+        os.pwrite(target, header, offset)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.text import Code, Text
 from pagefit.realign.moves import UNIT, Moves, Piece
-from pagefit.realign.patches import Patch
+from pagefit.realign.patches import Patch, WordPatches
 
 #: The kind of a relaxed pair that was made again.
 PAIR: Final = "ADR to ADRP+ADD"
@@ -19,35 +19,98 @@ _NEAR: Final = 16
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
-def addresses(code: Code, moves: Moves) -> Iterator[Patch]:
-    """The ADRPs and ADRs that lead to what moves. Raises Refused when one may be data, or can't be settled."""
+def adrps(code: Code, moves: Moves) -> WordPatches:
+    """The ADRPs that lead to what moves. Raises Refused when one may be data, or can't be settled.
+
+    In columns, for a file may have a million of them.
+    """
+    found = WordPatches("ADRP")
     for text in code.texts:
-        yield from _adrps(code, text, moves)
+        indexes = text.find(a64.ADRP_TOPS)
+        pages = _pages(text, indexes)
+        owners, data = _owners(code, text, indexes, pages, moves)
+        hits = [(index, page) for index, page in zip(indexes, pages, strict=True) if page in owners]
+        hits = _code_only(code, text, hits, data)
+        old = [text.words[index] for index, _ in hits]
+        start = text.section.addr
+        distances = [page - (start + 4 * index >> 12) + (owners[page].delta >> 12) for index, page in hits]
+        for (index, page), distance in zip(hits, distances, strict=True):
+            if not -(1 << 20) <= distance < 1 << 20:
+                moved = (page << 12) + owners[page].delta
+                raise Refused(f"the ADRP at {text.pc(index):#x} cannot reach {moved:#x}", where=code.file.where)
+        found.offsets.extend(text.section.offset + 4 * index for index, _ in hits)
+        found.old.extend(old)
+        # What a64.with_adr_target says, in place.
+        found.new.extend(
+            word & 0x9F00001F | (distance & 3) << 29 | (distance & 0x1FFFFC) << 3
+            for word, distance in zip(old, distances, strict=True)
+        )
+        found.targets.extend(max(page << 12, owners[page].start) for _, page in hits)
+    return found
+
+
+def _pages(text: Text, indexes: Sequence[int]) -> list[int]:
+    """The number of the 4 KiB page that each ADRP leads to."""
+    words, start = text.words, text.section.addr
+    # What a64.adr_target says, in place.
+    return [
+        (start + 4 * index >> 12) + ((word >> 3 & 0x1FFFFC | word >> 29 & 3) ^ 0x100000) - 0x100000
+        for index in indexes
+        for word in (words[index],)
+    ]
+
+
+def _owners(
+    code: Code, text: Text, indexes: Sequence[int], pages: Sequence[int], moves: Moves
+) -> tuple[dict[int, Piece], set[int]]:
+    """The moved pieces that own pages, by the page's number; and the indexes of words that lead nowhere: data."""
+    owners: dict[int, Piece] = {}
+    gaps: set[int] = set()
+    data: set[int] = set()
+    low, high = moves.pieces[0].start >> 12, max(piece.end for piece in moves.pieces) >> 12
+    for page in set(pages):
+        if low <= page <= high:  # no address of this file: data, or a weak symbol that is not there
+            owner = moves.page_owner(page << 12)
+            if owner is None:
+                gaps.add(page)
+            elif owner.delta:
+                owners[page] = owner
+    for index, page in zip(indexes, pages, strict=True) if gaps else ():
+        if page in gaps:
+            owner = _in_gap(code, text, text.pc(index), page << 12, moves)
+            if owner is None:
+                data.add(index)
+            elif owner.delta:
+                owners[page] = owner
+    return owners, data
+
+
+def _code_only(code: Code, text: Text, hits: list[tuple[int, int]], data: set[int]) -> list[tuple[int, int]]:
+    """Those of (index, page) whose word is an instruction; `data` are indexes of words that are none."""
+    marks = code.marks(text)
+    if data:
+        hits = [hit for hit in hits if hit[0] not in data]
+    if marks == [(text.section.addr, True)]:
+        return hits
+    marked, words, last = bool(marks), text.words, len(text.words) - 1
+    return [
+        (index, page)
+        for index, page in hits
+        # Most are used at once, which `_is_code` asks, too.
+        if (
+            not marked
+            and index < last
+            and (word := words[index + 1]) >> 5 & 31 == words[index] & 31
+            and (word & 0xFFC00000 == 0x91000000 or word & 0x3B000000 == 0x39000000)
+        )
+        or _is_code(code, text, index, "ADRP")
+    ]
+
+
+def adrs(code: Code, moves: Moves) -> Iterator[Patch]:
+    """The ADRs that lead to what moves. Raises Refused as `adrps` does."""
+    for text in code.texts:
         yield from _adrs(code, text, moves)
-
-
-def _adrps(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
-    owners: dict[int, Piece | None] = {}
-    words, start, offset = text.words, text.section.addr, text.section.offset
-    low, high = moves.pieces[0].start & -UNIT, max(piece.end for piece in moves.pieces)
-    for index in text.find(a64.ADRP_TOPS):
-        word, pc = words[index], start + 4 * index
-        # What a64.adr_target says, in place: this line runs once for each ADRP of a file.
-        page = (pc & -UNIT) + (((word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3) - ((word >> 23 & 1) << 21) << 12)
-        if not low <= page <= high:
-            continue  # no address of this file: data, or a weak symbol that is not there
-        if page in owners:
-            owner = owners[page]
-        else:
-            owner = owners[page] = moves.page_owner(page)
-        if owner is None:
-            owner = _in_gap(code, text, pc, page, moves)
-        if owner is None or not owner.delta or not _is_code(code, text, index, "ADRP"):
-            continue
-        new = a64.with_adr_target(word, pc, page + owner.delta)
-        if new is None:
-            raise Refused(f"the ADRP at {pc:#x} cannot reach {page + owner.delta:#x}", where=code.file.where)
-        yield Patch(offset + 4 * index, _bytes(word), _bytes(new), "ADRP", max(page, owner.start))
 
 
 def _in_gap(code: Code, text: Text, pc: int, page: int, moves: Moves) -> Piece | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -27,10 +27,9 @@ class Text:
     words: Sequence[int]
     tops: bytes
 
-    def find(self, tops: bytes) -> Iterator[int]:
+    def find(self, tops: bytes) -> list[int]:
         """The indexes of words whose most significant byte is one of `tops`; the search runs in C."""
-        for match in re.finditer(b"[" + re.escape(tops) + b"]", self.tops):
-            yield match.start()
+        return [match.start() for match in re.finditer(b"[" + re.escape(tops) + b"]", self.tops)]
 
     def pc(self, index: int) -> int:
         """The address of a word."""
@@ -47,6 +46,7 @@ class Code:
     def __init__(self, file: ElfFile) -> None:
         self.file = file
         self._targets: dict[int, frozenset[int]] = {}
+        self._merged: dict[int, list[tuple[int, bool]]] = {}
 
     @cached_property
     def texts(self) -> list[Text]:
@@ -55,6 +55,7 @@ class Code:
         for section in self.file.executable:
             data = self.file.data[section.offset : section.offset + section.size // 4 * 4]
             found.append(Text(self.file, section, memoryview(data).cast("I"), data[3::4]))
+        self.file.forget()
         return found
 
     @cached_property
@@ -84,28 +85,33 @@ class Code:
         return Function(text.words[first:last], start, start + 4 * (last - first))
 
     @cached_property
-    def _marks(self) -> tuple[list[int], list[bool]]:
-        """Mapping symbols (ELF for the Arm 64-bit Architecture, 5.5.5): addresses, and whether code starts there."""
+    def _marks(self) -> list[tuple[int, bool]]:
+        """Mapping symbols (ELF for the Arm 64-bit Architecture, 5.5.5): address, and whether code starts there."""
         marks: dict[int, bool] = {}
         for table in symbols.tables(self.file):
             strings = self.file.contents(self.file.sections[table.link])
-            for symbol in symbols.symbols(self.file, table):
-                if symbol.type == symbols.STT_NOTYPE and strings[symbol.name : symbol.name + 1] == b"$":
-                    letter = strings[symbol.name + 1 : symbol.name + 2]
-                    if letter in (b"x", b"d"):
-                        marks[symbol.value] = letter == b"x"
-        ordered = sorted(marks)
-        return ordered, [marks[address] for address in ordered]
+            names = {match.start(1): match[1] == b"$x" for match in re.finditer(rb"(?=(\$[xd]))", strings)}
+            for symbol in symbols.symbols(self.file, table, names=names.keys()):
+                if symbol.type == symbols.STT_NOTYPE:
+                    marks[symbol.value] = names[symbol.name]
+        return sorted(marks.items())
+
+    def marks(self, text: Text) -> list[tuple[int, bool]]:
+        """The mapping symbols of a section, without those that repeat the one before."""
+        if text.section.index not in self._merged:
+            merged: list[tuple[int, bool]] = []
+            first, last = (bisect_left(self._marks, (a, False)) for a in (text.section.addr, text.section.end))
+            for mark in self._marks[first:last]:
+                if not merged or merged[-1][1] != mark[1]:
+                    merged.append(mark)
+            self._merged[text.section.index] = merged
+        return self._merged[text.section.index]
 
     def marked(self, text: Text, pc: int) -> bool | None:
         """What mapping symbols say: True for code, False for data, None when the file has none there."""
-        addresses, kinds = self._marks
-        if not addresses:
-            return None
-        index = bisect_right(addresses, pc) - 1
-        if index < 0 or addresses[index] < text.section.addr:
-            return None
-        return kinds[index]
+        marks = self.marks(text)
+        index = bisect_right(marks, (pc, True)) - 1
+        return marks[index][1] if index >= 0 else None
 
     def branch_targets(self, text: Text) -> frozenset[int]:
         """Where the direct branches and calls of a section lead."""

@@ -6,6 +6,8 @@ data (`tables`). The large and medium code models form addresses otherwise, and 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import zip_longest
 from typing import Final
 
 from pagefit.elf.sections import ElfFile
@@ -13,7 +15,6 @@ from pagefit.errors import Refused
 from pagefit.realign.arch import CodeReferences, RelativeTable
 from pagefit.realign.moves import Moves, Piece
 from pagefit.realign.moves import moves as ordered
-from pagefit.realign.patches import Patch
 from pagefit.realign.x86_64 import models
 from pagefit.realign.x86_64.decoder import iced
 from pagefit.realign.x86_64.operands import Window, window
@@ -32,17 +33,23 @@ def references(file: ElfFile, moves: Moves) -> CodeReferences:
     """Find every reference from code into a moved piece. Raises Refused."""
     wanted = window(moves)
     if wanted is None:
-        return CodeReferences(())
+        return CodeReferences()
     code = program(file)
     settler = _settler(code, moves, wanted)
-    found = _operands(code, settler, wanted)
+    words = settler.patches(operands(iced(file.where), code, wanted))
     search = TableSearch(iced(file.where), code, moves, wanted)
     tables = search.tables()
-    for table in tables:
-        found += (settler.patch(at, to, lea=True, kind=_TABLE) for at, to in search.entries(table))
-    patches = {patch.offset: patch for patch in found if patch}
+    entries = (settler.patch(at, to, lea=True, kind=_TABLE) for table in tables for at, to in search.entries(table))
+    patches = {patch.offset: patch for patch in entries if patch}
+    for offset in patches:
+        index = bisect_left(words.offsets, offset - 3)
+        if index < len(words) and words.offsets[index] < offset + 4:
+            raise Refused(
+                f"the word at {file.address_of(offset):#x} is read as an entry of a table, and lies in an instruction",
+                where=file.where,
+            )
     report = (RelativeTable(table.entry, table.length, table.reader, table.guard) for table in tables)
-    return CodeReferences(tuple(patches[offset] for offset in sorted(patches)), tuple(report))
+    return CodeReferences(words, tuple(patches.values()), tuple(report))
 
 
 def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:
@@ -54,22 +61,19 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
     if wanted is None:
         return
     code = program(after)
-    expected: dict[int, tuple[int, bytes]] = {}
-    there: dict[int, tuple[int, bytes]] = {}
-    for patch in filter(None, _operands(code, _settler(code, back, wanted), wanted)):
-        there[_address(after, patch.offset)] = (patch.target, patch.new)
-    for patch in found.patches:
-        place, target = _address(before, patch.offset), patch.target + _change(patch)
-        expected[place] = (target, patch.old)
-        if patch.kind == _TABLE and after.read(place, len(patch.new)) == patch.new:
-            there[place] = expected[place]
-    for place in sorted(expected.keys() | there.keys()):
-        if expected.get(place) != there.get(place):
-            raise Refused(
-                f"the result fails its proof: the reference at {place:#x} does not lead where it has to",
-                where=before.where,
-                remedy="Please report this file; nothing was written.",
-            )
+    there = _settler(code, back, wanted).patches(operands(iced(after.where), code, wanted))
+    expected = found.words
+    changes = (_signed(new - old) for old, new in zip(expected.old, expected.new, strict=True))
+    moved = [target + change for target, change in zip(expected.targets, changes, strict=True)]
+    meant = list(zip(before.addresses_of(expected.offsets), moved, expected.old, strict=True))
+    seen = list(zip(after.addresses_of(there.offsets), there.targets, there.new, strict=True))
+    if meant != seen:
+        odd = next(one or other for one, other in zip_longest(meant, seen) if one != other)
+        raise _unproved(odd[0], before.where)
+    for patch in found.others:
+        place = before.address_of(patch.offset)
+        if after.read(place, len(patch.new)) != patch.new:
+            raise _unproved(place, before.where)
 
 
 def _settler(code: Program, moves: Moves, wanted: Window) -> Settler:
@@ -77,15 +81,14 @@ def _settler(code: Program, moves: Moves, wanted: Window) -> Settler:
     return Settler(code.file, moves, counts_from_got=any(models.distances(code)))
 
 
-def _operands(code: Program, settler: Settler, wanted: Window) -> list[Patch | None]:
-    found = operands(iced(code.file.where), code, wanted)
-    return [settler.patch(operand.field, operand.target, lea=operand.lea) for operand in found]
+def _signed(change: int) -> int:
+    """A difference of two 32-bit words as the signed number that was added."""
+    return (change + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _change(patch: Patch) -> int:
-    old, new = (int.from_bytes(word, "little", signed=True) for word in (patch.old, patch.new))
-    return new - old
-
-
-def _address(file: ElfFile, offset: int) -> int:
-    return next(s.vaddr + offset - s.offset for s in file.image.loads if s.offset <= offset < s.file_end)
+def _unproved(place: int, where: str) -> Refused:
+    return Refused(
+        f"the result fails its proof: the reference at {place:#x} does not lead where it has to",
+        where=where,
+        remedy="Please report this file; nothing was written.",
+    )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
 from pagefit.elf import relocations
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
-from pagefit.realign.moves import Moves
-from pagefit.realign.patches import Patch
+from pagefit.realign.moves import UNIT, Moves
+from pagefit.realign.patches import Patch, WordPatches
+from pagefit.realign.x86_64.operands import Operand
 
 #: R_X86_64_DTPMOD64 and R_X86_64_TLSDESC: GOT slots whose address is passed on, not read in place.
 _TLS_SLOTS: Final = (16, 36)
+_MASK: Final = 0xFFFFFFFF
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
@@ -31,24 +34,68 @@ class Settler:
         self._sections = sorted(held, key=lambda section: section.addr)
         self._starts = [section.addr for section in self._sections]
 
+    def patches(self, operands: Sequence[Operand]) -> WordPatches:
+        """The patches of operands, which ascend: what `patch` says of each, by a table of the pages they lead to."""
+        found = WordPatches("PC32")
+        deltas = self._pages({operand.target // UNIT for operand in operands})
+        changed = [
+            (operand, delta)
+            for operand in operands
+            if (
+                delta := (
+                    known
+                    if (known := deltas.get(operand.target // UNIT)) is not None
+                    else self._checked(operand.field, operand.target, operand.lea)
+                )
+            )
+        ]
+        for operand, delta in changed:
+            self._in_reach(operand.field, operand.target, operand.target - operand.after + delta)
+        found.offsets.extend(self._file.offsets_of([operand.field for operand, _ in changed]))
+        found.old.extend(operand.target - operand.after & _MASK for operand, _ in changed)
+        found.new.extend(operand.target - operand.after + delta & _MASK for operand, delta in changed)
+        found.targets.extend(operand.target for operand, _ in changed)
+        return found
+
+    def _pages(self, pages: Iterable[int]) -> dict[int, int]:
+        """By how much all addresses of a page move, for those that lie in one piece and one section (not the GOT)."""
+        found = {}
+        for page in pages:
+            start, end = page * UNIT, page * UNIT + UNIT
+            index = bisect_right(self._starts, start) - 1
+            piece = self._moves.piece(start)
+            if index >= 0 and piece and end <= piece.end:
+                home = self._sections[index]
+                if end <= home.end and not home.name.startswith(".got"):
+                    found[page] = piece.delta
+        return found
+
     def patch(self, place: int, target: int, *, lea: bool, kind: str = "PC32") -> Patch | None:
         """The patch of the 32-bit distance at address `place` that leads to `target`; None when that stays.
 
         `lea` tells that the address itself is wanted, not what lies there: it may then be the end of something.
         Raises Refused when no section owns the target, or the distance grows beyond 32 bits.
         """
-        delta = self._delta(place, target)
+        delta = self._checked(place, target, lea)
         if not delta:
             return None
-        if lea and self._in_got(target) and target not in self._tls_slots:
-            raise self._refuse(place, target, "that is a place in the GOT, from which code may count further")
         offset, old = self._file.offset_of(place), self._file.read(place, 4)
         if offset is None or old is None:
             raise self._refuse(place, target, "the file holds no such place")
         value = int.from_bytes(old, "little", signed=True) + delta
-        if not -(1 << 31) <= value < 1 << 31:
-            raise self._refuse(place, target, "the distance would not fit in 32 bits")
+        self._in_reach(place, target, value)
         return Patch(offset, old, value.to_bytes(4, "little", signed=True), kind, target)
+
+    def _checked(self, place: int, target: int, lea: bool) -> int:
+        """By how much a target moves, unless it is a place in the GOT that may be counted from."""
+        delta = self._delta(place, target)
+        if delta and lea and self._in_got(target) and target not in self._tls_slots:
+            raise self._refuse(place, target, "that is a place in the GOT, from which code may count further")
+        return delta
+
+    def _in_reach(self, place: int, target: int, distance: int) -> None:
+        if not -(1 << 31) <= distance < 1 << 31:
+            raise self._refuse(place, target, "the distance would not fit in 32 bits")
 
     def _delta(self, place: int, target: int) -> int:
         index = bisect_right(self._starts, target) - 1
