@@ -4,41 +4,57 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
-from benchmarks import checking, inputs, padding, paging, recording, results, rewriting
+from benchmarks import (
+    checking,
+    growing,
+    guile,
+    inputs,
+    packing,
+    padding,
+    paging,
+    realigning,
+    recording,
+    repacking,
+    starting,
+)
+from benchmarks.results import Part, write
 
 
 def main() -> int:
-    """Measure and write."""
+    """Measure and write, part by part."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--small", action="store_true", help="leave out wheels of 50 MB and more")
+    parser.add_argument("--small", action="store_true", help="leave out what is larger than 100 MB")
     parser.add_argument(
-        "--only", nargs="*", default=[], metavar="PART", help="check, repack, realign, padding, record, paging"
+        "--only",
+        nargs="+",
+        metavar="PART",
+        help="some of: check, repack, realign, pack, grow, start, record, padding, guile, paging",
     )
     args = parser.parse_args()
-    sizes = list(inputs.WHEELS)[: 2 if args.small else None]
-    python = Path(sys.executable)
-    pagefit = python.with_name("pagefit")
-    (inputs.CACHE / "scratch").mkdir(parents=True, exist_ok=True)
-
-    def wanted(part: str) -> bool:
-        return not args.only or part in args.only
-
-    found = results.Results()
-    if wanted("check"):
-        found.tables += checking.run(pagefit, sizes)
-    if wanted("repack"):
-        found.tables.append(rewriting.repacking(python, sizes))
-    if wanted("realign"):
-        found.tables.append(rewriting.realigning(pagefit))
-    if wanted("record"):
-        found.tables.append(recording.run(pagefit))
-    if wanted("padding"):
-        found.costs = padding.measure()
-    if wanted("paging"):
-        found.paging = paging.measure(Path("/usr/lib/x86_64-linux-gnu/libcrypto.so.3"))
-    found.write(inputs.ROOT / "benchmarks")
+    sizes = list(inputs.WHEELS)[: 4 if args.small else None]
+    inputs.SCRATCH.mkdir(parents=True, exist_ok=True)
+    bin_ = inputs.product()
+    pagefit = bin_ / "pagefit"
+    parts: dict[str, Callable[[], list[Part]]] = {
+        "check": lambda: checking.run(pagefit, sizes),
+        "repack": lambda: repacking.run(bin_, sizes),
+        "realign": lambda: realigning.run(pagefit),
+        "pack": lambda: packing.run(pagefit, ["14 MB", "39 MB"]),
+        "grow": lambda: growing.run(bin_, small=args.small),
+        "start": lambda: starting.run(bin_),
+        "record": lambda: recording.run(pagefit),
+        "padding": padding.run,
+        "guile": guile.run,
+        "paging": paging.run,
+    }
+    unknown = set(args.only or parts) - set(parts)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    for name in args.only or parts:
+        print(f"{name}:", file=sys.stderr)
+        write(parts[name](), inputs.ROOT / "benchmarks")
     return 0
 
 

