@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from support import packages
 from support.mesons import alignments, run
-from support.packages import CACHE
 
 PROJECTS = [
     "common/6 linkshared",
@@ -40,13 +37,7 @@ MORE = [
 @pytest.fixture(scope="module")
 def cases() -> Path:
     """The folder `test cases` of Meson's source distribution."""
-    folder = CACHE.parent / "sdists" / "meson-1.9.1"
-    if not folder.is_dir():
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary=:all:", "meson==1.9.1"]
-        subprocess.run([*command, "-d", str(folder.parent)], check=True)
-        with tarfile.open(folder.parent / "meson-1.9.1.tar.gz") as archive:
-            archive.extractall(folder.parent, filter="data")
-    return folder / "test cases"
+    return packages.source("meson", "1.9.1") / "test cases"
 
 
 def build_and_test(project: Path, tmp_path: Path) -> None:
