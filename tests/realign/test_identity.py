@@ -59,6 +59,16 @@ def test_debugging_information_leads_to_the_moved_variables(language: str, debug
     assert links64.differences(tmp_path / "padded.so", pair.large) == []
 
 
+@pytest.mark.parametrize(
+    "flags", [("-gdwarf-aranges",), ("-gsplit-dwarf",), ("-fdebug-types-section",), ("-gdwarf-5", "-O0")]
+)
+def test_tables_of_debugging_information_lead_to_the_moved_variables(flags: tuple[str, ...], tmp_path: Path) -> None:
+    objects = links64.build([*links64.CLANG, "-g", *flags], tmp_path, [SOURCES / "tls.c"])
+    pair = links64.link_pair(objects, tmp_path)
+    realign(pair.small, tmp_path / "padded.so", 65536, layout="padded")
+    assert links64.differences(tmp_path / "padded.so", pair.large) == []
+
+
 def test_debugging_information_can_be_left_out(tmp_path: Path) -> None:
     pair = links64.link_pair(links64.build([*links64.GCC, "-g"], tmp_path, [SOURCES / "tls.c"]), tmp_path, "-Wl,-z,now")
     result = realign(pair.small, tmp_path / "x.so", 65536, drop_debug=True)

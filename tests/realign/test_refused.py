@@ -205,3 +205,23 @@ def test_compressed_debugging_information(compressed: str, tmp_path: Path) -> No
     path = links64.link(objects, tmp_path / "x.so", 4096, *flags)
     assert "compressed" in refusal(path)
     assert plan(path, 65536, drop_debug=True).cls == "c"
+
+
+def test_debugging_information_of_a_draft(tmp_path: Path) -> None:
+    """Split DWARF 4, as GNU had it: its table of addresses has no header that tells their size."""
+    (tmp_path / "x.c").write_text(PLAIN)
+    objects = links64.build([*links64.GCC, "-gdwarf-4", "-gsplit-dwarf"], tmp_path, [tmp_path / "x.c"])
+    path = links64.link(objects, tmp_path / "x.so", 4096, "-nostdlib")
+    assert ".debug_addr is not of DWARF 5" in refusal(path)
+
+
+@pytest.mark.parametrize("at", [4, 10, 0])
+def test_a_table_of_address_ranges_of_an_unknown_kind(at: int, tmp_path: Path) -> None:
+    (tmp_path / "x.c").write_text(PLAIN)
+    objects = links64.build([*links64.GCC, "-g"], tmp_path, [tmp_path / "x.c"])
+    path = links64.link(objects, tmp_path / "x.so", 4096, "-nostdlib")
+    with open_elf(path) as file:
+        place = file.by_name[".debug_aranges"].offset + at
+    assert ".debug_aranges is of an unknown kind" in refusal(
+        edited(path, lambda data: data.__setitem__(place, data[place] + 77))
+    )

@@ -1,7 +1,8 @@
-"""Addresses of moved variables in DWARF: DW_OP_addr in `.debug_info` and location lists, and `.debug_addr`.
+"""Addresses of moved variables in DWARF: DW_OP_addr in `.debug_info` and location lists, and whole tables of addresses.
 
-A search for bytes that could be such an address comes first; only compile units with a hit are read, by pyelftools.
-Code does not move, so line tables and ranges stay.
+Those are `.debug_addr`, and `.debug_aranges` where LLVM lists data in it, too (clang on request, rustc always). For
+expressions, a search for bytes that could be such an address comes first; only compile units with a hit are read, by
+pyelftools. Code does not move, so line tables and ranges stay.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def is_debug(section: Section) -> bool:
 
 
 def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
-    """Every DW_OP_addr and `.debug_addr` entry that leads into a moved piece.
+    """Every DW_OP_addr and entry of `.debug_addr` and `.debug_aranges` that leads into a moved piece.
 
     Raises Refused for compressed or split information that would have to change, and for what pyelftools can't read.
     """
@@ -43,6 +44,7 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
         if is_debug(section) and (section.flags & SHF_COMPRESSED or section.name.startswith(".zdebug")):
             raise Refused("the debugging information is compressed", where=file.where, remedy=_REMEDY)
     yield from _address_table(file, moves)
+    yield from _range_table(file, moves)
     info = file.by_name.get(".debug_info")
     hits = {
         name: found
@@ -157,3 +159,21 @@ def _address_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
             if _moves(target, moves):
                 yield Reference(place, word, None, target, _KIND)
         at += 4 + length
+
+
+def _range_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
+    """The addresses in `.debug_aranges` (DWARF 5, 6.1.2): pairs of address and length, aligned to their size."""
+    section = file.by_name.get(".debug_aranges")
+    if section is None:
+        return
+    word, at = file.header.bits // 8, section.offset
+    while at + 12 <= section.file_end:
+        length, version, _, size, segment = file.struct("IHIBB").unpack_from(file.data, at)
+        end = at + 4 + length
+        if (version, size, segment) != (2, word, 0) or end > section.file_end:
+            raise Refused("the table .debug_aranges is of an unknown kind", where=file.where, remedy=_REMEDY)
+        for place in range(at + (12 + 2 * word - 1) // (2 * word) * (2 * word), end, 2 * word):
+            (target,) = file.struct("P").unpack_from(file.data, place)
+            if _moves(target, moves):
+                yield Reference(place, word, None, target, _KIND)
+        at = end

@@ -45,3 +45,19 @@ def test_the_result_is_the_linkers_own(language: str, kind: str, tmp_path: Path)
         linkers = x86links.link_like(ours, objects, tmp_path / "like.so", *flags)
     assert links64.differences(ours, linkers) == []
     assert x86links.run(ours) == x86links.run(small)
+
+
+@pytest.mark.parametrize("debug", ["-gdwarf-4", "-gdwarf-5", "-g3"])
+@pytest.mark.parametrize("language", ["c gcc", "c clang", "tls", "c++ gcc", "c++ clang"])
+def test_debugging_information_leads_to_the_moved_variables(language: str, debug: str, tmp_path: Path) -> None:
+    compiler, source = LANGUAGES[language]
+    objects = x86links.build([*compiler, debug], tmp_path, [source])
+    small = x86links.link(objects, tmp_path / "small.so")
+    ours = tmp_path / "ours.so"
+    assert realign(small, ours, 65536, layout="padded").plan.patched["DWARF"]
+    assert links64.differences(ours, x86links.link_like(ours, objects, tmp_path / "like.so")) == []
+    one_segment = "-Wl,-z,noseparate-code"
+    small = x86links.link(objects, tmp_path / "small.so", one_segment)
+    large = x86links.link(objects, tmp_path / "large.so", one_segment, page_size=65536)
+    realign(small, ours, 65536, layout="padded")
+    assert links64.differences(ours, large) == []
