@@ -1,7 +1,5 @@
 """`python -m pagefit`."""
 
-import sys
+from pagefit.cli.main import start
 
-from pagefit.cli.main import main
-
-sys.exit(main())
+start()

@@ -3,15 +3,12 @@
 Reads and judges, prints nothing. After a moment on one processor the rest is spread over all of them.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pagefit.containers.member import Member, StrPath
 from pagefit.containers.walk import files, walk
 from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
@@ -20,7 +17,6 @@ from pagefit.loaders.stored import judge_stored
 from pagefit.loaders.verdict import Judgement
 
 if TYPE_CHECKING:
-    from pagefit.containers.member import Member
     from pagefit.loaders.allocators import Allocator
 
 #: Files of a folder that one process takes at a time.
@@ -29,8 +25,7 @@ _BATCH: Final = 64
 _ALONE: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One ELF file and its judgement, or why it could not be judged (`error`, a sentence; then `image` is None).
 
     `names` are those of the containers around it and its own, as in `pagefit.containers.member.Member`.
@@ -40,7 +35,7 @@ class Report:
     names: tuple[str, ...]
     image: Image | None
     judgement: Judgement
-    allocator: Allocator | None = None
+    allocator: "Allocator | None" = None
     error: str = ""
 
     @property
@@ -49,15 +44,14 @@ class Report:
         return "!".join(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How to judge: page sizes asked for (bytes; None for the usual ones), and whether to read files whole."""
 
     page_sizes: tuple[int, ...] | None = None
     deep: bool = False
 
 
-def survey(inputs: Iterable[Path], options: Options) -> Iterator[Report]:
+def survey(inputs: Iterable[StrPath], options: Options) -> Iterator[Report]:
     """Judge every ELF file in the inputs, in their order. What cannot be read is reported, not raised."""
     batches = _batches(inputs)
     started = time.monotonic()
@@ -80,12 +74,12 @@ def survey(inputs: Iterable[Path], options: Options) -> Iterator[Report]:
             yield from reports
 
 
-def _batches(inputs: Iterable[Path]) -> Iterator[Sequence[Path]]:
+def _batches(inputs: Iterable[StrPath]) -> Iterator[Sequence[StrPath]]:
     for path in inputs:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield [path]
             continue
-        batch: list[Path] = []
+        batch: list[StrPath] = []
         for file in files(path):
             batch.append(file)
             if len(batch) == _BATCH:
@@ -95,23 +89,23 @@ def _batches(inputs: Iterable[Path]) -> Iterator[Sequence[Path]]:
             yield batch
 
 
-def _listed(options: Options, batch: Sequence[Path]) -> list[Report]:
+def _listed(options: Options, batch: Sequence[StrPath]) -> list[Report]:
     return list(_survey(batch, options))
 
 
-def _survey(batch: Iterable[Path], options: Options) -> Iterator[Report]:
+def _survey(batch: Iterable[StrPath], options: Options) -> Iterator[Report]:
     for path in batch:
         yield from _survey_one(path, options)
 
 
-def _survey_one(path: Path, options: Options) -> Iterator[Report]:
+def _survey_one(path: StrPath, options: Options) -> Iterator[Report]:
     try:
         for member in walk(path):
             yield _judged(member, options)
         if options.deep:
             _verify_checksums(path)
     except InputError as error:
-        yield _unreadable((str(path),), error)
+        yield _unreadable((os.fspath(path),), error)
 
 
 def _judged(member: Member, options: Options) -> Report:
@@ -138,7 +132,7 @@ def _unreadable(names: tuple[str, ...], error: InputError) -> Report:
     return Report(names, None, Judgement({}, ()), error=sentence)
 
 
-def _verify_checksums(path: Path) -> None:
+def _verify_checksums(path: StrPath) -> None:
     """Decompress every member of a zip archive. Raises InputError for the first that is damaged."""
     from pagefit.containers import zipdirectory, zipmembers
     from pagefit.containers.kinds import TAR_BLOCK, kind_of

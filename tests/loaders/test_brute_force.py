@@ -9,16 +9,16 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from pagefit.loaders import bionic, glibc, kernel, musl
-from pagefit.loaders.judge import _outcomes, simulate
-from pagefit.loaders.model import Loader
+from pagefit.loaders.judge import _outcomes
+from pagefit.loaders.loader import BIONIC, GLIBC_NEW, GLIBC_OLD, KERNEL, MUSL, Loader
 from pagefit.loaders.plain import is_plain
+from pagefit.loaders.simulate import simulate
 from pagefit.loaders.verdict import Verdict
 from support.bruteforce import CELL, File, Load, run
 from support.elfs import Elf, load, reader, relro
 
 PAGE_SIZES = (4096, 16384, 65536)
-LOADERS = (glibc.OLD, glibc.NEW, musl.LOADER, bionic.LOADER, kernel.LOADER)
+LOADERS = (GLIBC_OLD, GLIBC_NEW, MUSL, BIONIC, KERNEL)
 OUTCOMES = {
     "rejected": Verdict.REJECTED,
     "corrupts": Verdict.CORRUPTS,
@@ -123,7 +123,7 @@ def test_the_random_files_meet_every_outcome_and_the_quick_way() -> None:
     quick = 0
 
     @given(files())
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=400, deadline=None, database=None, derandomize=True)
     def collect(file: File) -> None:
         nonlocal quick
         for loader, page_size in itertools.product(LOADERS, PAGE_SIZES):

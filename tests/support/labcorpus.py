@@ -71,9 +71,7 @@ def adjust(pick: Callable[[Image], Segment], **differences: int) -> Edit:
 
     def edit(data: bytes) -> bytes:
         segment = pick(labelf.parse(data))
-        return labelf.put(
-            data, dataclasses.replace(segment, **{f: getattr(segment, f) + d for f, d in differences.items()})
-        )
+        return labelf.put(data, segment._replace(**{f: getattr(segment, f) + d for f, d in differences.items()}))
 
     return edit
 
@@ -83,9 +81,7 @@ def swap(first: int, second: int) -> Edit:
 
     def edit(data: bytes) -> bytes:
         a, b = (labelf.parse(data).loads[index] for index in (first, second))
-        return labelf.put(
-            labelf.put(data, dataclasses.replace(a, index=b.index)), dataclasses.replace(b, index=a.index)
-        )
+        return labelf.put(labelf.put(data, a._replace(index=b.index)), b._replace(index=a.index))
 
     return edit
 
@@ -188,7 +184,7 @@ def craft(arch: str, case: Case, folder: Path) -> Path:
     linked = _link(arch, case, folder)
     image = labelf.parse(linked)
     loads = [
-        dataclasses.replace(s, offset=s.vaddr - delta, align=align)
+        s._replace(offset=s.vaddr - delta, align=align)
         for s, delta, align in zip(image.loads, case.deltas, case.aligns, strict=True)
     ]
     data = bytearray([case.fill]) * max(load.file_end for load in loads)
@@ -203,7 +199,7 @@ def craft(arch: str, case: Case, folder: Path) -> Path:
         if s.memsz and s.type != c.PT_LOAD:
             (home,) = (load for load in loads if load.vaddr <= s.vaddr < load.vend)
             kind = c.PT_GNU_RELRO if s.type == _RELRO_TYPE else s.type
-            result = labelf.put(result, dataclasses.replace(s, type=kind, offset=s.vaddr - home.delta))
+            result = labelf.put(result, s._replace(type=kind, offset=s.vaddr - home.delta))
     for edit in case.edits:
         result = edit(result)
     target = folder / (f"{case.name}.so" if case.kind == "shared" else case.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +43,7 @@ def put(data: bytes, segment: Segment) -> bytes:
 
 def edit(data: bytes, pick: Callable[[Image], Segment], **changes: int) -> bytes:
     """Change fields of the segment that `pick` chooses: `edit(data, last_load, align=4096)`."""
-    return put(data, dataclasses.replace(pick(parse(data)), **changes))
+    return put(data, pick(parse(data))._replace(**changes))
 
 
 def padded(data: bytes, multiple: int = 65536) -> bytes:
@@ -62,5 +61,5 @@ def whole_pages(data: bytes, multiple: int = 65536) -> bytes:
         return data
     last = max(image.loads, key=lambda segment: segment.vend)
     if last.flags & c.PF_W:
-        data = put(data, dataclasses.replace(last, memsz=last.memsz + -last.vend % multiple))
+        data = put(data, last._replace(memsz=last.memsz + -last.vend % multiple))
     return padded(data, multiple)

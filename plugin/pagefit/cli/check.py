@@ -1,13 +1,9 @@
 """`pagefit check`: does every ELF file load on every page size?"""
 
-from __future__ import annotations
-
-import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagefit.cli import guile_2_0
 from pagefit.loaders.verdict import parse_page_size
@@ -21,7 +17,19 @@ if TYPE_CHECKING:
 _FORMATS = ("table", "json", "sarif", "github", "junit")
 
 
-def add_parser(subparsers: Subparsers) -> None:
+class Arguments(NamedTuple):
+    """The command line, with the defaults of what is left out."""
+
+    inputs: Sequence[str]
+    page_size: Sequence[str] | None = None
+    deep: bool = False
+    format: str = "table"
+    html: str | None = None
+    baseline: str | None = None
+    verbose: bool = False
+
+
+def add_parser(subparsers: "Subparsers") -> None:
     """Add the `check` subcommand."""
     parser = subparsers.add_parser(
         "check",
@@ -41,38 +49,38 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="read files whole: verify checksums, look for allocators (C18)"
     )
-    parser.add_argument("--format", choices=_FORMATS, default="table", help="what to print (default: table)")
+    parser.add_argument("--format", choices=_FORMATS, help="what to print (default: table)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with drawings of the pages")
-    parser.add_argument(
-        "--baseline", type=Path, metavar="FILE", help=f"known exceptions (default: {baseline.FILE_NAME})"
-    )
+    parser.add_argument("--html", metavar="FILE", help="also write a page with drawings of the pages")
+    parser.add_argument("--baseline", metavar="FILE", help=f"known exceptions (default: {baseline.FILE_NAME})")
     parser.add_argument("-v", "--verbose", action="store_true", help="list the files that fit, and notes, too")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, **Arguments._field_defaults)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Check, report, and say by the exit code how it went."""
-    asked = tuple(dict.fromkeys(map(parse_page_size, args.page_size))) if args.page_size else None
+    asked = tuple(dict.fromkeys(map(parse_page_size, args.page_size or ()))) or None
     known = baseline.load(args.baseline)
     reports = _with_progress(survey(_paths(args.inputs), Options(asked, args.deep)))
     results = sort_out(reports, known, asked)
     _print(results, args)
-    guile_2_0.name_it(map(Path, args.inputs))
+    guile_2_0.name_it(args.inputs)
     if args.html:
+        from pathlib import Path
+
         from pagefit.report import html
 
-        html.write(results, args.html)
+        html.write(results, Path(args.html))
     return results.exit_code
 
 
-def _paths(inputs: Iterable[str]) -> Iterator[Path]:
+def _paths(inputs: Iterable[str]) -> Iterator[str]:
     for name in inputs:
         if name == "-":
             data = sys.stdin.read()
-            yield from map(Path, filter(None, data.split("\0" if "\0" in data else "\n")))
+            yield from filter(None, data.split("\0" if "\0" in data else "\n"))
         else:
-            yield Path(name)
+            yield name
 
 
 def _with_progress(reports: Iterable[Report]) -> Iterator[Report]:
@@ -90,7 +98,7 @@ def _with_progress(reports: Iterable[Report]) -> Iterator[Report]:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _print(results: Results, args: argparse.Namespace) -> None:
+def _print(results: Results, args: Arguments) -> None:
     # Each format is imported when asked for: a check of a wheel takes less time than all of their imports.
     if args.format == "table":
         from pagefit.report import table

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pagefit.containers.member import StrPath
 
 #: More than any cookie of Guile's is long (bytes).
 _PREFIX = 64
 
 
-def name_it(inputs: Iterable[Path]) -> None:
+def name_it(inputs: Iterable[StrPath]) -> None:
     """Say on standard error which of the files named were compiled by Guile 2.0; folders and archives are not read."""
     for path in inputs:
-        if path.is_file():
-            with path.open("rb") as file:
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
                 prefix = file.read(_PREFIX)
             # Reading Guile's formats takes as long to import as a wheel takes to check, and few files need it.
             if prefix.startswith(b"GOOF"):
@@ -22,4 +26,4 @@ def name_it(inputs: Iterable[Path]) -> None:
 
                 if is_guile_2_0(prefix):
                     message = "compiled by Guile 2.0, not ELF: it loads at every page size and is left alone"
-                    print(f"pagefit: {path}: {message}", file=sys.stderr)
+                    print(f"pagefit: {os.fspath(path)}: {message}", file=sys.stderr)

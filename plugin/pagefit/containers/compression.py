@@ -127,21 +127,25 @@ def _compressed_zstd(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
     yield encoder.flush()
 
 
-def _gzip(part: bytes) -> bytes:
+def _gzip(part: bytearray) -> bytes:
     # zlib writes neither a time nor a name.
     encoder = zlib.compressobj(6, zlib.DEFLATED, 31)
     return encoder.compress(part) + encoder.flush()
 
 
-def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    pending = bytearray()
+def _parts(pieces: Iterable[bytes]) -> Iterator[bytearray]:
+    part = bytearray()
     for piece in pieces:
-        pending += piece
-        while len(pending) >= _PART:
-            yield bytes(pending[:_PART])
-            del pending[:_PART]
-    if pending:
-        yield bytes(pending)
+        rest = memoryview(piece)
+        while len(part) + len(rest) >= _PART:
+            room = _PART - len(part)
+            part += rest[:room]
+            rest = rest[room:]
+            yield part
+            part = bytearray()  # whoever compresses the other has it
+        part += rest
+    if part:
+        yield part
 
 
 def _decoder(name: str, where: str) -> tuple[Callable[[], _Decoder], tuple[type[Exception], ...]]:

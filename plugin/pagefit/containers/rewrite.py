@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pagefit.atomic import copy_with_holes, replacing
 from pagefit.containers import wheel, ziprewrite
@@ -19,23 +19,22 @@ from pagefit.containers.tarrewrite import rewrite_tar
 from pagefit.errors import Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(NamedTuple):
     """How much a container takes on disk, and what each member takes in it where they are compressed (bytes)."""
 
     total: int
-    members: Mapping[str, int] = field(default_factory=dict)
+    members: Mapping[str, int]
 
 
 def sizes(path: Path) -> Sizes:
     """The sizes of a container, or of a folder's files together."""
     if path.is_dir():
-        return Sizes(sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()))
+        return Sizes(sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()), {})
     total = path.stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return Sizes(total, {info.filename: info.compress_size for info in archive.infolist()})
-    return Sizes(total)
+    return Sizes(total, {})
 
 
 def file(source: Path, target: Path, replacements: Mapping[str, Path]) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -31,8 +30,7 @@ _PIECE: Final = 1 << 18
 _SCHEMES: Final = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers": "include/"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Artifact:
+class _Artifact(NamedTuple):
     mode: int
     entry: Mapping[str, object]
 

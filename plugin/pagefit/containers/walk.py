@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from pagefit.containers import armembers, compression, zipdirectory, zipmembers
+from pagefit.containers import zipdirectory, zipmembers
 from pagefit.containers.kinds import (
     LONGEST_SIGNATURE,
     SHORTEST_SIGNATURE,
@@ -23,7 +22,7 @@ from pagefit.containers.kinds import (
     is_tar_header,
     kind_of,
 )
-from pagefit.containers.member import Member, damaged, open_file
+from pagefit.containers.member import Member, StrPath, damaged, open_file
 from pagefit.errors import InputError
 
 #: Containers within containers that are looked into; real ones are two or three deep.
@@ -31,38 +30,38 @@ _MAX_DEPTH: Final = 4
 _SIGNATURES: Final = tuple(SIGNATURES)
 
 
-def walk(path: Path) -> Iterator[Member]:
+def walk(path: StrPath) -> Iterator[Member]:
     """Every loadable ELF file in `path`, in the order of its container; in a folder, sorted by name.
 
     A container that cannot be read raises InputError; inside another one, or in a folder, it is given as a member
     whose `read_at` raises it, so that one damaged file does not hide its neighbours.
     Symbolic links in a folder are not followed: no loops, and what one names inside the folder is given once.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         for file in files(path):
             yield from _in_folder(file)
     else:
         yield from _walk_file(path)
 
 
-def files(folder: Path) -> Iterator[Path]:
+def files(folder: StrPath) -> Iterator[str]:
     """Every regular file below a folder, sorted by name; links are not followed."""
-    for here, folders, names in os.walk(folder, followlinks=False):
+    for here, folders, names in os.walk(os.fspath(folder), followlinks=False):
         folders.sort()
         for name in sorted(names):
-            file = Path(here, name)
-            if stat.S_ISREG(file.lstat().st_mode):
+            file = os.path.join(here, name)
+            if stat.S_ISREG(os.lstat(file).st_mode):
                 yield file
 
 
-def _in_folder(file: Path) -> Iterator[Member]:
+def _in_folder(file: str) -> Iterator[Member]:
     try:
         yield from _walk_file(file)
     except InputError as error:
-        yield damaged((str(file),), error)
+        yield damaged((file,), error)
 
 
-def _walk_file(path: Path) -> Iterator[Member]:
+def _walk_file(path: StrPath) -> Iterator[Member]:
     return _within(open_file(path), 0)
 
 
@@ -80,17 +79,21 @@ def _within(member: Member, depth: int) -> Iterator[Member]:
 def _container(member: Member, kind: Kind | None, depth: int) -> Iterator[Member] | None:
     if kind == "zip":
         return _in_zip(member, depth)
+    # Imported late, all three: wheels need none of them, and `tarfile` brings `shutil` and every compression with it.
     if kind == "ar":
+        from pagefit.containers import armembers
+
         return _in_each(armembers.members(member), depth)
     if kind is None or kind == "elf" or (kind != "tar" and not _holds_tar(member, kind)):
         return None
-    # Imported late: `tarfile` brings `shutil` and every compression with it, and wheels need none of them.
     from pagefit.containers import tarmembers
 
     return _in_each(tarmembers.members(member, kind), depth)
 
 
 def _holds_tar(member: Member, kind: Kind) -> bool:
+    from pagefit.containers import compression
+
     prefix = b""
     for piece in compression.decompressed(member, kind):
         prefix += piece
@@ -113,15 +116,12 @@ def _in_member(member: Member, depth: int) -> Iterator[Member]:
 
 def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
     for entry in zipdirectory.read_directory(archive).entries:
-        if entry.size >= SHORTEST_SIGNATURE:
-            yield from _in_entry(archive, entry, depth)
-
-
-def _in_entry(archive: Member, entry: zipdirectory.Entry, depth: int) -> Iterator[Member]:
-    try:
-        # Wheels have thousands of members that are no ELF files: those cost one short read and no object.
-        prefix = zipmembers.peek(archive, entry, min(LONGEST_SIGNATURE, entry.size))
-        if prefix.startswith(_SIGNATURES) or entry.size % TAR_BLOCK == 0:
-            yield from _within(zipmembers.member(archive, entry), depth + 1)
-    except InputError as error:
-        yield damaged((*archive.names, entry.name), error)
+        if entry.size < SHORTEST_SIGNATURE:
+            continue
+        try:
+            # Wheels have thousands of members that are no ELF files: those cost one short read and no object.
+            start, prefix = zipmembers.peek(archive, entry, min(LONGEST_SIGNATURE, entry.size))
+            if prefix.startswith(_SIGNATURES) or entry.size % TAR_BLOCK == 0:
+                yield from _within(zipmembers.member(archive, entry, start), depth + 1)
+        except InputError as error:
+            yield damaged((*archive.names, entry.name), error)

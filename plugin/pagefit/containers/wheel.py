@@ -17,7 +17,7 @@ from typing import Final
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.member import Member, open_file
-from pagefit.containers.threads import in_order
+from pagefit.containers.threads import heaviest_first
 from pagefit.containers.ziprewrite import rewrite
 from pagefit.errors import InputError
 
@@ -90,7 +90,8 @@ def _updated(
         _verify(archive, entries[name], rows[listed[name]][1], where)
         return _line(name, replacements[name])
 
-    for name, line in zip(listed, in_order(new_line, listed), strict=True):
+    lines_of = heaviest_first(new_line, list(listed), lambda name: entries[name].size)
+    for name, line in zip(listed, lines_of, strict=True):
         index = listed[name]
         lines[index] = line + lines[index][len(lines[index].rstrip("\r\n")) :]
     return "".join(lines).encode()

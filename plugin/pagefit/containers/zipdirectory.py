@@ -4,8 +4,6 @@
 needs. Checked here is what makes two readers see two different archives: overlaps, spanned disks, stray bytes.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import Final, NamedTuple
 

@@ -11,10 +11,12 @@ from typing import Final
 
 from pagefit.containers import zipdirectory as z
 from pagefit.containers.member import Member, Spool
+from pagefit.elf.headers import PREFIX
 from pagefit.errors import InputError
 
-#: Compressed bytes read at a time: few at first, for those who want a header only.
+#: Compressed bytes read at a time, and how much they may give at first: little, for those who want a header only.
 _FIRST_BLOCK: Final = 1 << 11
+_FIRST_OUTPUT: Final = PREFIX
 _BLOCK: Final = 1 << 16
 #: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
 _DEFLATE_PEEK: Final = 160
@@ -36,27 +38,33 @@ def data_offset(archive: Member, entry: z.Entry, head: bytes = b"") -> int:
     return entry.offset + z.LOCAL.size + name_length + extra_length
 
 
-def peek(archive: Member, entry: z.Entry, length: int) -> bytes:
-    """Read the first `length` bytes of a member; shorter at its end."""
+def peek(archive: Member, entry: z.Entry, length: int) -> tuple[int, bytes]:
+    """Where a member's data begin in the archive (bytes), and its first `length` bytes; fewer at its end.
+
+    Raises InputError for what cannot be read.
+    """
     head = archive.read_at(entry.offset, _LOCAL_PEEK + len(entry.raw_name) + _DEFLATE_PEEK)
+    start = data_offset(archive, entry, head)
     if not entry.flags & z.FLAG_ENCRYPTED:
-        start = data_offset(archive, entry, head) - entry.offset
-        data = head[start : start + entry.compressed_size]
+        data = head[start - entry.offset : start - entry.offset + entry.compressed_size]
         if entry.method == z.STORED and len(data) >= length:
-            return data[:length]
+            return start, data[:length]
         if entry.method == z.DEFLATED:
             try:
                 first = zlib.decompressobj(-15).decompress(data, length)
             except zlib.error as error:
                 raise _error(archive, entry, f"the data are damaged ({error})") from None
             if len(first) == length:
-                return first
-    return member(archive, entry).read_at(0, length)
+                return start, first
+    return start, member(archive, entry, start).read_at(0, length)
 
 
-def member(archive: Member, entry: z.Entry) -> Member:
-    """One entry as a member, decompressed only as far as it is read. Raises InputError for what cannot be read."""
-    start = data_offset(archive, entry)
+def member(archive: Member, entry: z.Entry, start: int | None = None) -> Member:
+    """One entry as a member, decompressed only as far as it is read. Raises InputError for what cannot be read.
+
+    `start` is where its data begin in the archive (bytes), when that is known.
+    """
+    start = data_offset(archive, entry) if start is None else start
     names = (*archive.names, entry.name)
     if entry.method == z.STORED and not entry.flags & z.FLAG_ENCRYPTED:
         if entry.size != entry.compressed_size:
@@ -66,11 +74,11 @@ def member(archive: Member, entry: z.Entry) -> Member:
             return archive.read_at(start + offset, max(0, min(length, entry.size - offset)))
 
         return Member(names, entry.size, read_at, start)
-    return Member(names, entry.size, Spool(chunks(archive, entry)).read_at)
+    return Member(names, entry.size, Spool(chunks(archive, entry, start)).read_at)
 
 
-def chunks(archive: Member, entry: z.Entry) -> Iterator[bytes]:
-    """Decompress a member piece by piece; never more than the directory says it holds.
+def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterator[bytes]:
+    """Decompress a member piece by piece; never more than the directory says it holds. `start` as for `member`.
 
     Raises InputError when it is encrypted, compressed by another method than deflate, damaged, or of another size.
     """
@@ -79,7 +87,7 @@ def chunks(archive: Member, entry: z.Entry) -> Iterator[bytes]:
     if entry.method not in (z.STORED, z.DEFLATED):
         raise _error(archive, entry, f"compressed by method {entry.method}", "Pack it again with deflate.")
     length, crc = 0, 0
-    for chunk in _decompressed(archive, entry):
+    for chunk in _decompressed(archive, entry, data_offset(archive, entry) if start is None else start):
         length += len(chunk)
         if length > entry.size:
             raise _error(archive, entry, f"holds more than the {entry.size} bytes it declares")
@@ -89,11 +97,10 @@ def chunks(archive: Member, entry: z.Entry) -> Iterator[bytes]:
         raise _error(archive, entry, "the data do not match their checksum")
 
 
-def _decompressed(archive: Member, entry: z.Entry) -> Iterator[bytes]:
-    at = data_offset(archive, entry)
+def _decompressed(archive: Member, entry: z.Entry, at: int) -> Iterator[bytes]:
     end = at + entry.compressed_size
     decoder = zlib.decompressobj(-15) if entry.method == z.DEFLATED else None
-    wanted = _FIRST_BLOCK
+    wanted, most = _FIRST_BLOCK, _FIRST_OUTPUT
     while at < end:
         block = archive.read_at(at, min(wanted, end - at))
         if not block:
@@ -105,10 +112,10 @@ def _decompressed(archive: Member, entry: z.Entry) -> Iterator[bytes]:
             continue
         while block and not decoder.eof:
             try:
-                chunk = decoder.decompress(block, 4 * wanted)
+                chunk = decoder.decompress(block, most)
             except zlib.error as error:
                 raise _error(archive, entry, f"the data are damaged ({error})") from None
-            block = decoder.unconsumed_tail
+            block, most = decoder.unconsumed_tail, 4 * wanted
             if chunk:
                 yield chunk
     if decoder is None:

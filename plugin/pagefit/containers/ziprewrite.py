@@ -18,7 +18,7 @@ from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.deflating import Content, Packed, pack
 from pagefit.containers.member import Member, is_safe_name, open_file
-from pagefit.containers.threads import in_order
+from pagefit.containers.threads import heaviest_first
 from pagefit.errors import InputError, Refused
 
 _PIECE: Final = 1 << 20
@@ -89,8 +89,13 @@ def _copy_members(
     """Write all members; return the directory record of each, by name."""
     ordered = sorted(directory.entries, key=lambda entry: entry.offset)
     ends = [entry.offset for entry in ordered[1:]] + [directory.start]
-    changed = [entry for entry in ordered if entry.name in replacements]
-    packed = in_order(lambda entry: pack(replacements[entry.name], _method(archive, entry)), changed)
+
+    def packed(entry: z.Entry) -> Packed:
+        return pack(replacements[entry.name], _method(archive, entry))
+
+    # What is in memory is RECORD: not worth a thread, which takes long to import.
+    changed = [entry for entry in ordered if isinstance(replacements.get(entry.name), Path)]
+    files = heaviest_first(packed, changed, lambda entry: entry.size)
     records: dict[str, bytes] = {}
     copied, shift = 0, -directory.prefix
     for entry, end in zip(ordered, ends, strict=True):
@@ -100,7 +105,8 @@ def _copy_members(
             continue
         _copy(archive.path, file, copied, entry.offset)
         if entry.name in replacements:
-            records[entry.name] = _write_member(archive, file, entry, next(packed), entry.offset + shift)
+            new = next(files) if isinstance(replacements[entry.name], Path) else packed(entry)
+            records[entry.name] = _write_member(archive, file, entry, new, entry.offset + shift)
         copied, shift = end, file.tell() - end - directory.prefix
     _copy(archive.path, file, copied, directory.start)
     return records

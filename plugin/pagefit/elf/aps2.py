@@ -7,8 +7,7 @@ addresses have moved is written again in the shape its linker gave it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.errors import InputError
 
@@ -17,8 +16,7 @@ _MAGIC: Final = b"APS2"
 _WORD: Final = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Relocations written together: `flags` as in the file, rows of (place, info, addend)."""
 
     flags: int

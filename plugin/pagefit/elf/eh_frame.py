@@ -7,8 +7,7 @@ exception header encodings; the LSDA as gcc and LLVM write it, Itanium C++ ABI "
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
@@ -28,8 +27,7 @@ _FORMATS: Final = {0x0: (0, False), 0x2: (2, False), 0x3: (4, False), 0x4: (8, F
 _REMEDY: Final = "Link the file again for the larger page size; its unwind tables are of a kind that is not understood."
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """A pointer in an unwind table: `size` bytes at an address, relative to `base` (None: absolute)."""
 
     address: int
@@ -39,8 +37,7 @@ class Pointer:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cie:
+class Cie(NamedTuple):
     """A common information entry: how its FDEs are encoded, and its personality routine."""
 
     augmentation: str
@@ -49,8 +46,7 @@ class Cie:
     personality: Pointer | None
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame description entry: the code `start <= x < end`, and its LSDA when it has one."""
 
     cie: Cie

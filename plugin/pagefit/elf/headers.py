@@ -4,13 +4,9 @@ This is all that a loader reads before it maps a file, and all that most verdict
 most files. Sections, symbols and everything deeper are `pagefit.elf.sections`' business, through pyelftools.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.errors import InputError
@@ -21,18 +17,27 @@ ByteOrder = Literal["little", "big"]
 ReadAt = Callable[[int, int], bytes]
 
 #: A first read that covers the header and program headers of nearly every file in one go (bytes).
-PREFIX: Final = 4096
+PREFIX: Final = 1024
 
 #: More program headers than this no linker makes and the kernel and bionic do not read (64 KiB of them, in entries).
 MAX_PROGRAM_HEADERS: Final = 1170
 
-_EHDR: Final = {c.ELFCLASS32: "HHIIIIIHHHHHH", c.ELFCLASS64: "HHIQQQIHHHHHH"}
-_PHDR: Final = {c.ELFCLASS32: "IIIIIIII", c.ELFCLASS64: "IIQQQQQQ"}
+_ENDS: Final = "<>"
+#: By class and byte order. In program headers of 32 bits p_flags comes last but one, in those of 64 bits second.
+_EHDR: Final = {
+    (elfclass, endian): struct.Struct(endian + fields)
+    for elfclass, fields in ((c.ELFCLASS32, "HHIIIIIHHHHHH"), (c.ELFCLASS64, "HHIQQQIHHHHHH"))
+    for endian in _ENDS
+}
+_PHDR: Final = {
+    (elfclass, endian): struct.Struct(endian + fields)
+    for elfclass, fields in ((c.ELFCLASS32, "IIIIIIII"), (c.ELFCLASS64, "IIQQQQQQ"))
+    for endian in _ENDS
+}
 _NOT_ELF_REMEDY: Final = "Fetch or build the file again; it is truncated or damaged."
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The ELF header (gABI 4-3). Offsets and sizes in bytes."""
 
     elfclass: int
@@ -63,14 +68,13 @@ class Header:
         return "<" if self.byteorder == "little" else ">"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One program header (gABI 5-1): file offsets, memory addresses and sizes, all in bytes.
 
     `index` is its place in the program header table.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # no tuple of numbers is searched for one
     type: int
     flags: int
     offset: int
@@ -106,8 +110,7 @@ class Segment:
         return "".join(letter for bit, letter in ((c.PF_R, "R"), (c.PF_W, "W"), (c.PF_X, "X")) if self.flags & bit)
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What a loader knows of a file: its header, its program headers in table order, and its size in bytes."""
 
     header: Header
@@ -121,11 +124,14 @@ class Image:
 
     def of_type(self, segment_type: int) -> tuple[Segment, ...]:
         """All segments of one p_type, in table order."""
-        return tuple(segment for segment in self.segments if segment.type == segment_type)
+        return tuple([segment for segment in self.segments if segment.type == segment_type])
 
     def first(self, segment_type: int) -> Segment | None:
         """The first segment of one p_type, the one loaders take."""
-        return next((segment for segment in self.segments if segment.type == segment_type), None)
+        for segment in self.segments:
+            if segment.type == segment_type:
+                return segment
+        return None
 
 
 def is_elf(prefix: bytes) -> bool:
@@ -145,7 +151,7 @@ def read_image(read: ReadAt, size: int, *, where: str = "") -> Image:
         header = _with_extended_phnum(header, read, size, where)
     if header.phnum == 0:
         return Image(header, (), size)
-    record = struct.Struct(header.endian + _PHDR[header.elfclass])
+    record = _PHDR[header.elfclass, header.endian]
     if header.phentsize != record.size:
         raise InputError(f"e_phentsize is {header.phentsize}, not {record.size}", where=where, remedy=_NOT_ELF_REMEDY)
     if header.phnum > MAX_PROGRAM_HEADERS:
@@ -160,8 +166,10 @@ def read_image(read: ReadAt, size: int, *, where: str = "") -> Image:
     table = prefix[header.phoff : end] if end <= len(prefix) else read(header.phoff, end - header.phoff)
     if len(table) != header.phnum * record.size:
         raise InputError("the program headers could not be read whole", where=where, remedy=_NOT_ELF_REMEDY)
-    segments = tuple(_segment(index, fields, header) for index, fields in enumerate(record.iter_unpack(table)))
-    return Image(header, segments, size)
+    rows = record.iter_unpack(table)
+    if header.elfclass == c.ELFCLASS32:
+        rows = ((row[0], row[6], *row[1:6], row[7]) for row in rows)
+    return Image(header, tuple([Segment(index, *row) for index, row in enumerate(rows)]), size)
 
 
 def _parse_header(prefix: bytes, where: str) -> Header:
@@ -170,14 +178,14 @@ def _parse_header(prefix: bytes, where: str) -> Header:
     if len(prefix) < 16:
         raise InputError(f"the ELF header is cut off after {len(prefix)} bytes", where=where, remedy=_NOT_ELF_REMEDY)
     elfclass, data, version, osabi, abiversion = prefix[4:9]
-    if elfclass not in _EHDR:
+    if elfclass not in (c.ELFCLASS32, c.ELFCLASS64):
         raise InputError(f"EI_CLASS is {elfclass}, neither 1 nor 2", where=where, remedy=_NOT_ELF_REMEDY)
     if data not in (1, 2):
         raise InputError(f"EI_DATA is {data}, neither 1 nor 2", where=where, remedy=_NOT_ELF_REMEDY)
     if version != 1:
         raise InputError(f"EI_VERSION is {version}, not 1", where=where, remedy=_NOT_ELF_REMEDY)
     byteorder: ByteOrder = "little" if data == 1 else "big"
-    record = struct.Struct(("<" if data == 1 else ">") + _EHDR[elfclass])
+    record = _EHDR[elfclass, _ENDS[data - 1]]
     if len(prefix) < 16 + record.size:
         raise InputError(f"the ELF header is cut off after {len(prefix)} bytes", where=where, remedy=_NOT_ELF_REMEDY)
     e_type, machine, _version, *rest = record.unpack_from(prefix, 16)
@@ -191,12 +199,4 @@ def _with_extended_phnum(header: Header, read: ReadAt, size: int, where: str) ->
     if len(section0) < width:
         raise InputError("e_phnum is PN_XNUM but section header 0 is missing", where=where, remedy=_NOT_ELF_REMEDY)
     (phnum,) = struct.unpack_from(header.endian + "I", section0, offset)
-    return dataclasses.replace(header, phnum=phnum)
-
-
-def _segment(index: int, fields: tuple[int, ...], header: Header) -> Segment:
-    if header.elfclass == c.ELFCLASS64:
-        p_type, flags, offset, vaddr, paddr, filesz, memsz, align = fields
-    else:
-        p_type, offset, vaddr, paddr, filesz, memsz, flags, align = fields
-    return Segment(index, p_type, flags, offset, vaddr, paddr, filesz, memsz, align)
+    return header._replace(phnum=phnum)

@@ -6,7 +6,6 @@ Tables are found by the dynamic section, as loaders find them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pagefit.elf import aps2, relr
@@ -19,8 +18,7 @@ from pagefit.errors import InputError
 RELATIVE: Final = {c.EM_AARCH64: (1027, 1032), c.EM_X86_64: (8, 37)}
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """One relocation table: `form` is `rel`, `rela`, `relr`, `aps2-rel` or `aps2-rela`; offset and size in bytes."""
 
     form: str

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from pagefit.elf.headers import Header, Image, Segment, read_image
 from pagefit.errors import InputError
@@ -49,11 +49,10 @@ SHF_COMPRESSED: Final = 0x800
 _SHDR: Final = {32: "IIIIIIIIII", 64: "IIQQQQIIQQ"}
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One section header (gABI 4-8): file offsets, memory addresses and sizes in bytes."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # no tuple of numbers is searched for one
     name: str
     type: int
     flags: int

@@ -6,8 +6,7 @@ machine it is configured on as the largest it supports, and aborts at start wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
@@ -23,8 +22,7 @@ _MOV_W0_SC_PAGESIZE: Final = b"\xc0\x03\x80\x52"
 _WINDOW: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Allocator:
+class Allocator(NamedTuple):
     """An allocator linked into a file, and the largest page size (bytes) it runs with, or None where that cannot be
     told."""
 

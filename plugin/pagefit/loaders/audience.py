@@ -5,20 +5,28 @@ shared object is for, and whether a file without PT_INTERP is a static-pie progr
 That lies near the end of the file, so it is read only when the answer changes the verdict.
 """
 
-from __future__ import annotations
-
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
-from pagefit.elf.headers import PREFIX, Image, ReadAt
-from pagefit.loaders import bionic, glibc, kernel, musl
+from pagefit.elf.headers import Image, ReadAt
+from pagefit.loaders.loader import (
+    BIONIC,
+    GLIBC_NEW,
+    GLIBC_OLD,
+    KERNEL,
+    KERNEL_FOR_BIONIC,
+    KERNEL_FOR_MUSL,
+    MUSL,
+    Loader,
+)
 from pagefit.loaders.machines import ANDROID_PAGE_SIZES, MACHINES
-from pagefit.loaders.model import Loader
 
 _OSABI_LINUX: Final = (0, 3)
 _DYNAMIC_AT_MOST: Final = 1 << 16
+_PATH_AT_MOST: Final = 4096
+#: Where linkers put the notes that crt files leave: behind the program headers (bytes).
+_NEAR_THE_START: Final = 4096
 _NAME_AT_MOST: Final = 64
 
 _DT_NEEDED: Final = 1
@@ -38,7 +46,7 @@ _GLIBC: Final = (
     "ld-linux",
     "ld64.so",
 )
-_LIBC: Final = (glibc.OLD, glibc.NEW, musl.LOADER)
+_LIBC: Final = (GLIBC_OLD, GLIBC_NEW, MUSL)
 
 
 def loaded_by_linux(image: Image) -> bool:
@@ -67,7 +75,7 @@ def is_android(image: Image, read: ReadAt) -> bool:
     return any(
         b"Android\0" in read(note.offset, note.filesz)
         for note in image.of_type(c.PT_NOTE)
-        if note.file_end <= PREFIX
+        if note.file_end <= _NEAR_THE_START
     )  # fmt: skip
 
 
@@ -76,12 +84,12 @@ def interpreter(image: Image, read: ReadAt) -> str:
     segment = image.first(c.PT_INTERP)
     if segment is None:
         return ""
-    return read(segment.offset, min(segment.filesz, PREFIX)).rstrip(b"\0").decode("utf-8", "replace")
+    return read(segment.offset, min(segment.filesz, _PATH_AT_MOST)).rstrip(b"\0").decode("utf-8", "replace")
 
 
 def candidates(image: Image, read: ReadAt, *, android: bool) -> tuple[tuple[Loader, ...], tuple[Loader, ...]]:
     """The loaders a file most likely meets, and those it may meet besides, from what lies in its first bytes."""
-    library = (bionic.LOADER,) if android else _LIBC
+    library = (BIONIC,) if android else _LIBC
     program = (_kernel(image, read),)
     if image.header.type == c.ET_EXEC:
         return program, ()
@@ -102,23 +110,22 @@ def settle(image: Image, read: ReadAt, *, android: bool) -> tuple[Loader, ...]:
     # A libc can be both: started to print its version, and mapped by ld.so.
     also_program = (_kernel(image, read),) if image.first(c.PT_INTERP) is not None else ()
     if android:
-        return (bionic.LOADER, *also_program)
+        return (BIONIC, *also_program)
     if any(needed.startswith(_GLIBC) for needed in facts.needed):
-        return (glibc.OLD, glibc.NEW, *also_program)
+        return (GLIBC_OLD, GLIBC_NEW, *also_program)
     if any(needed.startswith("libc.musl") or needed == "libc.so" for needed in facts.needed):
-        return (musl.LOADER, *also_program)
+        return (MUSL, *also_program)
     return (*_LIBC, *also_program)
 
 
 def _kernel(image: Image, read: ReadAt) -> Loader:
     path = interpreter(image, read)
     if path.startswith("/system/bin/linker"):
-        return kernel.FOR_BIONIC
-    return kernel.FOR_MUSL if "/ld-musl-" in path else kernel.LOADER
+        return KERNEL_FOR_BIONIC
+    return KERNEL_FOR_MUSL if "/ld-musl-" in path else KERNEL
 
 
-@dataclass(frozen=True, slots=True)
-class _Dynamic:
+class _Dynamic(NamedTuple):
     pie: bool
     soname: bool
     needed: tuple[str, ...]

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt, Segment
-from pagefit.loaders.memory import Memory, Piece, Source, down, up
-from pagefit.loaders.model import Fault, beyond_end, incongruent, name
-from pagefit.loaders.verdict import Verdict, format_page_size
+from pagefit.loaders.memory import Memory, Piece, Source
+from pagefit.loaders.model import Fault, beyond_end, down, incongruent, name, up, weaker
+from pagefit.loaders.verdict import Verdict
 
 _CHUNK: Final = 1 << 16
 
@@ -165,18 +165,6 @@ def protect_relro(image: Image, memory: Memory, *, round_up: bool) -> Iterator[F
                     )
         if any(piece.rights & c.PF_W for piece in memory.within(max(end, relro.vaddr), relro.vend)):
             yield weaker(relro, page)
-
-
-def weaker(relro: Segment, page_size: int) -> Fault:
-    """C12 where the end is rounded down: the last bytes of RELRO stay writable."""
-    return Fault(
-        "C12",
-        Verdict.RELRO_WEAKER,
-        (relro.index,),
-        relro.vend,
-        f"RELRO ends at {relro.vend:#x}, inside a page of {format_page_size(page_size)}: its bytes from "
-        f"{max(relro.vaddr, down(relro.vend, page_size)):#x} on stay writable",
-    )
 
 
 def _pieces(memory: Memory, start: int, end: int) -> Iterator[Piece]:

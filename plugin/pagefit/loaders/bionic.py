@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
-from pagefit.loaders.memory import Memory, down, up
-from pagefit.loaders.model import Fault, Loader, beyond_end, clear_tail, name
+from pagefit.loaders.memory import Memory
+from pagefit.loaders.model import Behaviour, Fault, beyond_end, clear_tail, down, name, up
 from pagefit.loaders.verdict import Verdict, format_page_size
 
 #: Below this page size (bytes) p_align is not compared with it.
@@ -84,4 +84,4 @@ def app_check(image: Image, page_size: int) -> Iterator[Fault]:
         )
 
 
-LOADER = Loader("bionic", _reject, _load, relro_rounds_up=True)
+BEHAVIOUR: Behaviour = (_reject, _load)

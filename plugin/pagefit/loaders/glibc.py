@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
-from pagefit.loaders.memory import Memory, down, up
-from pagefit.loaders.model import Fault, Loader, clear_tail, incongruent, name
+from pagefit.loaders.memory import Memory
+from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, incongruent, name, up
 from pagefit.loaders.verdict import Verdict, format_page_size
 
 
@@ -104,5 +104,5 @@ def _load(image: Image, memory: Memory) -> Iterator[Fault]:
             )
 
 
-OLD = Loader("glibc<2.35", _reject_old, _load)
-NEW = Loader("glibc>=2.35", _reject_new, _load)
+OLD: Behaviour = (_reject_old, _load)
+NEW: Behaviour = (_reject_new, _load)

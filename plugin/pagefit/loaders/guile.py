@@ -12,20 +12,17 @@ no e_machine: word size and byte order are all that a file is tied to, so every 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt, Segment
 from pagefit.guile.format import Version, bytecode_version
-from pagefit.loaders.memory import down
-from pagefit.loaders.model import Fault, name
+from pagefit.loaders.model import Fault, down, name
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Judgement, Verdict, format_page_size
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """One generation of the loader.
 
     `protects` tells from a segment's p_align and the page size (bytes) whether mprotect is called; `rule` is the

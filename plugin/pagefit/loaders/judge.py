@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
-from pagefit.loaders import bionic
 from pagefit.loaders.audience import candidates, is_android, loaded_by_linux, settle
-from pagefit.loaders.audit import audit_bytes, audit_rights, protect_relro, weaker
+from pagefit.loaders.loader import BIONIC, Loader
 from pagefit.loaders.machines import ANDROID_PAGE_SIZES, MACHINES
-from pagefit.loaders.memory import Memory, down
-from pagefit.loaders.model import Fault, Loader, name
+from pagefit.loaders.model import Fault, down, weaker
 from pagefit.loaders.plain import is_plain
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Judgement, Verdict
 
@@ -21,6 +19,8 @@ from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Judgement, Verdi
 _FINDINGS_AT_MOST: Final = 16
 
 _Outcome = tuple[Verdict, tuple[Finding, ...]]
+_NOT_APPLICABLE: Final[_Outcome] = (Verdict.NOT_APPLICABLE, ())
+_FITS: Final[_Outcome] = (Verdict.FITS, ())
 
 
 def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None) -> Judgement:
@@ -52,7 +52,7 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
     findings: list[Finding] = []
     for loader in loaders:
         for size in sizes:
-            verdict, found = outcomes.get((loader.name, size), (Verdict.NOT_APPLICABLE, ()))
+            verdict, found = outcomes.get((loader.name, size), _NOT_APPLICABLE)
             verdicts[loader.name, size] = verdict
             findings.extend(found)
     return Judgement(verdicts, tuple(findings))
@@ -76,8 +76,16 @@ def _outcomes(
             up = loader.relro_rounds_up
             if up not in plain:
                 plain[up] = is_plain(image, size, relro_rounds_up=up)
-            faults = _plain_faults(image, size, loader) if plain[up] else simulate(image, read, size, loader)
-            if loader is bionic.LOADER:
+            if plain[up]:
+                faults = _plain_faults(image, size, loader)
+            else:
+                # Imported late: most checks meet plain files only.
+                from pagefit.loaders.simulate import simulate
+
+                faults = simulate(image, read, size, loader)
+            if loader is BIONIC:
+                from pagefit.loaders import bionic
+
                 faults = [*faults, *bionic.app_check(image, size)]
             outcomes[loader.name, size] = _outcome(faults, loader, size)
     return outcomes
@@ -90,57 +98,10 @@ def _plain_faults(image: Image, page_size: int, loader: Loader) -> list[Fault]:
     return [weaker(relro, page_size)]
 
 
-def simulate(image: Image, read: ReadAt, page_size: int, loader: Loader) -> list[Fault]:
-    """What goes wrong when one loader maps the file at one page size (bytes): the long way, memory and all."""
-    if faults := list(_shapeless(image)) or list(loader.reject(image, page_size)):
-        return faults
-    memory = Memory(page_size, image.size)
-    if faults := list(loader.load(image, memory)):
-        return faults
-    faults = audit_bytes(image, memory, read)
-    faults += audit_rights(image, memory)
-    if all(fault.verdict.loads for fault in faults):
-        faults += protect_relro(image, memory, round_up=loader.relro_rounds_up)
-    return faults
-
-
-def _shapeless(image: Image) -> Iterable[Fault]:
-    """C4 as far as no page size and no loader matters."""
-    loads = sorted(image.loads, key=lambda load: load.vaddr)
-    if not loads:
-        yield Fault("C4", Verdict.REJECTED, (), None, "there is no LOAD segment")
-        return
-    bits = image.header.bits
-    span = max(load.vend for load in loads) - loads[0].vaddr
-    alignment = max((load.align for load in loads if load.align & (load.align - 1) == 0), default=0)
-    room = 1 << (47 if bits == 64 else 32)
-    for load in loads:
-        if load.vend > 1 << bits or load.file_end > 1 << bits:
-            yield Fault(
-                "C4", Verdict.REJECTED, (load.index,), load.vaddr, f"{name(load)} ends beyond the address space"
-            )
-    if span + alignment > room:
-        yield Fault(
-            "C4",
-            Verdict.REJECTED,
-            (),
-            None,
-            f"LOADs span {span:#x} bytes, aligned to {alignment:#x}: no process has the room",
-        )
-    for before, load in pairwise(loads):
-        # Of bytes that both take from the same place in the file nothing can be lost; the mapping tells about rights.
-        if before.vend > load.vaddr and load.memsz and before.delta != load.delta:
-            yield Fault(
-                "C4",
-                Verdict.CORRUPTS,
-                (before.index, load.index),
-                load.vaddr,
-                f"{name(before)} and {name(load)} overlap at {load.vaddr:#x}-{min(before.vend, load.vend):#x}",
-            )
-
-
 def _outcome(faults: Sequence[Fault], loader: Loader, page_size: int) -> _Outcome:
-    verdict = max((fault.verdict for fault in faults), default=Verdict.FITS)
+    if not faults:
+        return _FITS
+    verdict = max(fault.verdict for fault in faults)
     unique = {(fault.rule, fault.segments): fault for fault in reversed(faults)}
     findings = (
         Finding(

@@ -12,8 +12,8 @@ from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
 from pagefit.loaders import musl
 from pagefit.loaders.machines import MACHINES
-from pagefit.loaders.memory import Memory, down, up
-from pagefit.loaders.model import Fault, Loader, clear_tail, incongruent, name
+from pagefit.loaders.memory import Memory
+from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, incongruent, name, up
 from pagefit.loaders.verdict import Verdict
 
 
@@ -75,7 +75,5 @@ def _load_for_musl(image: Image, memory: Memory) -> Iterator[Fault]:
     yield from musl.donate(image, memory)
 
 
-#: A program whose RELRO glibc protects, or that has none to do it.
-LOADER = Loader("kernel", _reject, _load)
-FOR_MUSL = Loader("kernel", _reject, _load_for_musl)
-FOR_BIONIC = Loader("kernel", _reject, _load, relro_rounds_up=True)
+BEHAVIOUR: Behaviour = (_reject, _load)
+FOR_MUSL: Behaviour = (_reject, _load_for_musl)

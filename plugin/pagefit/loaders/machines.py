@@ -4,18 +4,14 @@ A file that can only meet 4 KiB pages is not broken for being linked for them: a
 Sources: the `PAGE_SIZE_*`/`HAVE_PAGE_SIZE_*` choices in `arch/*/Kconfig` of Linux 6.12.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 
 _K: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """An `e_machine`: the name people use, and the page sizes (bytes) of its Linux kernels."""
 
     name: str

@@ -12,16 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pagefit.elf import constants as c
-
-
-def down(address: int, page_size: int) -> int:
-    """Round down to the page (bytes)."""
-    return address & -page_size
-
-
-def up(address: int, page_size: int) -> int:
-    """Round up to the page (bytes)."""
-    return -(-address & -page_size)
+from pagefit.loaders.model import up
 
 
 class Source(enum.Enum):

@@ -1,14 +1,13 @@
 """What every loader's module provides: the checks that reject a file, and the mapping it does otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagefit.elf.headers import Image, Segment
-from pagefit.loaders.memory import Memory
-from pagefit.loaders.verdict import Verdict
+from pagefit.loaders.verdict import Verdict, format_page_size
+
+if TYPE_CHECKING:
+    from pagefit.loaders.memory import Memory
 
 
 class Fault(NamedTuple):
@@ -26,17 +25,21 @@ class Fault(NamedTuple):
 Reject = Callable[[Image, int], Iterator[Fault]]
 
 #: Maps the file into the memory, in the loader's order; yields what goes wrong meanwhile.
-Load = Callable[[Image, Memory], Iterator[Fault]]
+Load = Callable[[Image, "Memory"], Iterator[Fault]]
 
 
-@dataclass(frozen=True, slots=True)
-class Loader:
-    """One loader. `relro_rounds_up` tells whether the end of RELRO is rounded up to the page, or down."""
+#: What one loader does with a file.
+Behaviour = tuple[Reject, Load]
 
-    name: str
-    reject: Reject
-    load: Load
-    relro_rounds_up: bool = False
+
+def down(address: int, page_size: int) -> int:
+    """Round down to the page (bytes)."""
+    return address & -page_size
+
+
+def up(address: int, page_size: int) -> int:
+    """Round up to the page (bytes)."""
+    return -(-address & -page_size)
 
 
 def name(segment: Segment) -> str:
@@ -67,7 +70,19 @@ def beyond_end(load: Segment, image: Image, verdict: Verdict) -> Fault:
     )
 
 
-def clear_tail(memory: Memory, load: Segment, end: int, *, unlocked: bool = False) -> Iterator[Fault]:
+def weaker(relro: Segment, page_size: int) -> Fault:
+    """C12 where the end is rounded down: the last bytes of RELRO stay writable."""
+    return Fault(
+        "C12",
+        Verdict.RELRO_WEAKER,
+        (relro.index,),
+        relro.vend,
+        f"RELRO ends at {relro.vend:#x}, inside a page of {format_page_size(page_size)}: its bytes from "
+        f"{max(relro.vaddr, down(relro.vend, page_size)):#x} on stay writable",
+    )
+
+
+def clear_tail(memory: "Memory", load: Segment, end: int, *, unlocked: bool = False) -> Iterator[Fault]:
     """Zero memory from the end of a LOAD's file bytes to `end`, as every loader does for the first bytes of bss."""
     if not memory.zero(load.file_vend, end, load.index, unlocked=unlocked):
         yield Fault(

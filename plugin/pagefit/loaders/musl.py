@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
-from pagefit.loaders.memory import Memory, down, up
-from pagefit.loaders.model import Fault, Loader, clear_tail, name
+from pagefit.loaders.memory import Memory
+from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, name, up
 from pagefit.loaders.verdict import Verdict
 
 
@@ -58,4 +58,4 @@ def donate(image: Image, memory: Memory) -> Iterator[Fault]:
                 )
 
 
-LOADER = Loader("musl", _reject, _load)
+BEHAVIOUR: Behaviour = (_reject, _load)

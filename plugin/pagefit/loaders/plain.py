@@ -25,21 +25,15 @@ def is_plain(image: Image, page_size: int, *, relro_rounds_up: bool) -> bool:
     reached = 0
     loads = image.loads
     table_end = header.phoff + header.phnum * header.phentsize
-    for load in loads:
-        align = load.align
-        if not page_size <= align <= _ALIGN or align & (align - 1) or load.delta & (align - 1):
+    for _, _, flags, offset, vaddr, _, filesz, memsz, align in loads:
+        if not page_size <= align <= _ALIGN or align & (align - 1) or (vaddr - offset) & (align - 1):
             return False
-        if (
-            not load.memsz
-            or load.filesz > load.memsz
-            or load.file_end > image.size
-            or load.vaddr & -page_size < reached
-        ):
+        if not memsz or filesz > memsz or offset + filesz > image.size or vaddr & -page_size < reached:
             return False
         # Without file bytes it must begin a page of its own; bss needs the right to write.
-        if load.memsz > load.filesz and (not load.flags & c.PF_W or (not load.filesz and load.vaddr & mask)):
+        if memsz > filesz and (not flags & c.PF_W or (not filesz and vaddr & mask)):
             return False
-        reached = load.vend + mask & -page_size
+        reached = vaddr + memsz + mask & -page_size
     if not loads or reached > (_ADDRESSES_64 if header.bits == 64 else _ADDRESSES_32):
         return False
     # The first LOAD holds the program headers, as every linker arranges it.

@@ -7,12 +7,10 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One condition on a file at a page size P (bytes), what breaking it does, and what to do then."""
 
     id: str

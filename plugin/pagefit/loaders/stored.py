@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagefit.loaders import bionic
+from pagefit.loaders.loader import BIONIC
 from pagefit.loaders.verdict import Finding, Judgement, Verdict, format_page_size
 
 
@@ -14,7 +14,7 @@ def judge_stored(judgement: Judgement, offset: int) -> Judgement:
     verdicts = dict(judgement.verdicts)
     findings = list(judgement.findings)
     for (loader, page_size), verdict in judgement.verdicts.items():
-        if loader != bionic.LOADER.name or verdict is Verdict.NOT_APPLICABLE or offset % page_size == 0:
+        if loader != BIONIC.name or verdict is Verdict.NOT_APPLICABLE or offset % page_size == 0:
             continue
         verdicts[loader, page_size] = Verdict.REJECTED
         message = f"stored at offset {offset:#x} of the apk, which is not a multiple of {format_page_size(page_size)}"

@@ -3,11 +3,9 @@
 Plain values: the rules are in `pagefit.loaders.rules`, the loaders' behaviour in the modules named after them.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pagefit.errors import ConfigError
 
@@ -28,13 +26,16 @@ class Verdict(enum.IntEnum):
     @property
     def loads(self) -> bool:
         """Whether the file loads and runs with the bytes and rights its linker meant (weaker hardening allowed)."""
-        return self <= Verdict.RELRO_WEAKER
+        return self <= _WORST_THAT_LOADS
 
     @property
     def label(self) -> str:
         """The verdict in words."""
         return _LABELS[self]
 
+
+#: Looked up once: the members of an enumeration are found by code in Python before 3.12.
+_WORST_THAT_LOADS = Verdict.RELRO_WEAKER
 
 _LABELS = {
     Verdict.NOT_APPLICABLE: "not applicable",
@@ -46,8 +47,7 @@ _LABELS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One rule that a file breaks under one loader at one page size.
 
     `segments` are indexes into the program header table; `page` is the address (not offset) of the page concerned,
@@ -63,8 +63,7 @@ class Finding:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """All findings about one file, and the verdict per loader and page size."""
 
     verdicts: dict[tuple[str, int], Verdict]

@@ -105,10 +105,10 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collectio
     shoff = layout.offset(header.shoff) if header.shoff else 0
     moves = moves_of(placed)
     entry = header.entry + (moves.shift(header.entry) if header.entry else 0)
-    new = dataclasses.replace(header, phoff=phoff, phnum=len(segments), shoff=shoff, entry=entry)
+    new = header._replace(phoff=phoff, phnum=len(segments), shoff=shoff, entry=entry)
     sizes = relocs.grown(file, moves) if moves.moved else {}
     sections = tuple(
-        dataclasses.replace(section, size=sizes.get(before.offset, section.size) if before.file_size else section.size)
+        section._replace(size=sizes.get(before.offset, section.size) if before.file_size else section.size)
         for before, section in zip(file.sections, tables.new_sections(file, placed, layout, without), strict=True)
     )
     headers.append((0, tables.header_bytes(new, file.data[:16])))
@@ -144,7 +144,7 @@ def _rehoused(
         if taken or offset + size > layout.size or follower < address + size:
             continue
         grown = [
-            dataclasses.replace(s, filesz=address + size - s.vaddr, memsz=address + size - s.vaddr)
+            s._replace(filesz=address + size - s.vaddr, memsz=address + size - s.vaddr)
             if s.type == c.PT_LOAD and s.vend == end
             else s
             for s in segments
@@ -166,5 +166,5 @@ def _appended(
     load = Segment(0, c.PT_LOAD, c.PF_R, offset, address, address, size, size, page)
     at = segments.index(last) + 1
     table = (*segments[:at], load, *segments[at:])
-    numbered = [dataclasses.replace(segment, index=index) for index, segment in enumerate(table)]
+    numbered = [segment._replace(index=index) for index, segment in enumerate(table)]
     return offset, tables.with_table_at(numbered, offset, address, file.header.phentsize)

@@ -7,7 +7,6 @@ of which only the shared pages are more executable than before, and become one w
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -41,8 +40,7 @@ def _of_group(group: Sequence[Placed], page: int) -> Iterator[Segment]:
     end, file_end = max(one.end for one in group), group_file_end(group)
     for low, high, flags in _runs(group, page):
         start, stop = max(low, first.start), min(high, end)
-        yield dataclasses.replace(
-            first.part.load,
+        yield first.part.load._replace(
             flags=flags,
             offset=start - first.bias,
             vaddr=start,

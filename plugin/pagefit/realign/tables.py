@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
@@ -33,7 +32,7 @@ def new_segments(
             del waiting[:count]
         elif segment.type != c.PT_NULL:
             table.append(_follow(segment, placed, layout))
-    return tuple(dataclasses.replace(segment, index=index) for index, segment in enumerate(table))
+    return tuple(segment._replace(index=index) for index, segment in enumerate(table))
 
 
 def with_table_at(
@@ -42,8 +41,7 @@ def with_table_at(
     """The same segments with PT_PHDR describing a table at `offset` (file) and `address` (None: where it was)."""
     size = len(segments) * entry_size
     return tuple(
-        dataclasses.replace(
-            s,
+        s._replace(
             offset=offset,
             vaddr=s.vaddr if address is None else address,
             paddr=s.paddr if address is None else address,
@@ -78,10 +76,10 @@ def new_sections(
         if cut is None or neighbour is None:
             continue
         lost = cut - section.addr
-        rows[neighbour.index] = dataclasses.replace(rows[neighbour.index], size=cut - neighbour.addr)
+        rows[neighbour.index] = rows[neighbour.index]._replace(size=cut - neighbour.addr)
         offset = layout.offset(section.offset + lost)
-        rows[section.index] = dataclasses.replace(
-            rows[section.index], addr=cut + cuts[cut], offset=offset, size=section.size - lost
+        rows[section.index] = rows[section.index]._replace(
+            addr=cut + cuts[cut], offset=offset, size=section.size - lost
         )
     return tuple(rows)
 
@@ -96,14 +94,9 @@ def neighbour_before(file: ElfFile, section: Section) -> Section | None:
 
 def header_bytes(header: Header, data: bytes) -> bytes:
     """The ELF header as bytes; `data` are those of the original, of which e_ident stays."""
-    fields = dataclasses.astuple(header)
-    names = [field.name for field in dataclasses.fields(header)]
-    values = dict(zip(names, fields, strict=True))
     record = struct.Struct(header.endian + _EHDR[header.bits])
     version = 1
-    body = record.pack(
-        values["type"], values["machine"], version, *(values[name] for name in names[names.index("entry") :])
-    )
+    body = record.pack(header.type, header.machine, version, *header[header._fields.index("entry") :])
     return data[:16] + body
 
 
@@ -134,15 +127,14 @@ def _follow(segment: Segment, placed: Sequence[Placed], layout: FileLayout) -> S
         return segment
     home = next((one for one in placed if one.part.start <= segment.vaddr < one.part.end), None)
     if home is None:
-        return dataclasses.replace(segment, offset=layout.offset(segment.offset))
+        return segment._replace(offset=layout.offset(segment.offset))
     vaddr = segment.vaddr + home.delta
     # Loaders go by the address; mold gives PT_TLS and PT_GNU_RELRO that start with zeros no offset.
     mapped = segment.offset - segment.vaddr == home.part.offset - home.part.start
     memsz = segment.memsz
     if segment.type == c.PT_GNU_RELRO:
         memsz = max([memsz, *(one.end - vaddr for one in placed if one.part.relro)])
-    return dataclasses.replace(
-        segment,
+    return segment._replace(
         offset=vaddr - home.bias if mapped else layout.offset(segment.offset),
         vaddr=vaddr,
         paddr=vaddr if segment.paddr == segment.vaddr else segment.paddr,
@@ -157,14 +149,14 @@ def _section(
     filled: Sequence[tuple[int, int]],
 ) -> Section:
     if not section.alloc:
-        return section if section.type == 0 else dataclasses.replace(section, offset=layout.offset(section.offset))
+        return section if section.type == 0 else section._replace(offset=layout.offset(section.offset))
     home = next((one for one in placed if one.part.start <= section.addr < one.part.end), None)
     home = home or next((one for one in placed if section.addr == one.part.end), None)
     if home is None:
-        return dataclasses.replace(section, offset=layout.offset(section.offset))
+        return section._replace(offset=layout.offset(section.offset))
     addr = section.addr + home.delta
     if section.type != SHT_NOBITS:
-        return dataclasses.replace(section, addr=addr, offset=addr - home.bias)
+        return section._replace(addr=addr, offset=addr - home.bias)
     if section.size and not section.tls and any(low <= addr and addr + section.size <= high for low, high in filled):
-        return dataclasses.replace(section, type=SHT_PROGBITS, addr=addr, offset=addr - home.bias)
-    return dataclasses.replace(section, addr=addr, offset=section.offset + home.offset - home.part.offset)
+        return section._replace(type=SHT_PROGBITS, addr=addr, offset=addr - home.bias)
+    return section._replace(addr=addr, offset=section.offset + home.offset - home.part.offset)

@@ -8,27 +8,22 @@ They are in `pagefit-baseline.toml` or under `[tool.pagefit.check]` of pyproject
     reason = "waiting for release 2.1 of the vendor"
 """
 
-from __future__ import annotations
-
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pagefit.errors import ConfigError
-from pagefit.loaders.rules import RULES
 
 FILE_NAME: Final = "pagefit-baseline.toml"
+_PROJECT: Final = "pyproject.toml"
 _KEYS: Final = {"path", "rules", "reason"}
 
 #: Stands among the rules for "cannot be judged": test data is often broken on purpose.
 UNREADABLE: Final = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """One exception: a glob for the path, the rules it excuses (all when empty), and why."""
 
     path: str
@@ -44,39 +39,46 @@ class Known:
 
 
 def _glob(pattern: str, path: str) -> bool:
+    # Imported late, as is all that only a baseline needs: most checks have none.
+    from fnmatch import fnmatchcase
+
     starts = [0, *(place + 1 for place, letter in enumerate(path) if letter in "!/")]
     return any(fnmatchcase(path[start:], pattern) for start in starts)
 
 
-def load(path: Path | None = None) -> tuple[Known, ...]:
+def load(path: str | None = None) -> tuple[Known, ...]:
     """Read the exceptions: from `path`, else from the working folder's baseline file, else from its pyproject.toml.
 
     Raises ConfigError for a file that is missing though named, is no TOML, or has other keys than it should.
     """
     if path is not None:
-        return _parse(_toml(path), str(path))
-    if Path(FILE_NAME).is_file():
-        return _parse(_toml(Path(FILE_NAME)), FILE_NAME)
-    project = Path("pyproject.toml")
+        return _parse(_toml(path), path)
+    if os.path.isfile(FILE_NAME):
+        return _parse(_toml(FILE_NAME), FILE_NAME)
     # Importing a TOML parser takes as long as checking a wheel.
-    if project.is_file() and b"pagefit" in project.read_bytes():
-        table = _toml(project).get("tool", {}).get("pagefit", {}).get("check", {})
-        return _parse(table, "pyproject.toml [tool.pagefit.check]")
+    if os.path.isfile(_PROJECT) and b"pagefit" in _content(_PROJECT):
+        table = _toml(_PROJECT).get("tool", {}).get("pagefit", {}).get("check", {})
+        return _parse(table, f"{_PROJECT} [tool.pagefit.check]")
     return ()
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    # Imported late: most checks have no baseline.
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=path) from error
+
+
+def _toml(path: str) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        table: dict[str, Any] = tomllib.loads(_content(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
+        raise ConfigError(f"not valid TOML: {error}", where=path) from error
     return table
 
 
@@ -96,6 +98,8 @@ def _known(entry: object, where: str) -> Known:
         raise ConfigError(
             f"unknown key {min(unknown)!r}", where=where, remedy=f"The keys are {', '.join(sorted(_KEYS))}."
         )
+    from pagefit.loaders.rules import RULES
+
     rules = entry.get("rules", [])
     if not isinstance(rules, list) or not all(rule in RULES or rule == UNREADABLE for rule in rules):
         raise ConfigError("`rules` is not a list of rule ids", where=where, remedy="`pagefit explain` lists them.")

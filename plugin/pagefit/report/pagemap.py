@@ -5,19 +5,18 @@ Runs of pages that look alike count as one row, so a library of 40,000 pages has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
-from pagefit.loaders.memory import down, up
+from pagefit.loaders.model import down, up
 
 #: Hostile files can have thousands of segments; no drawing of more rows helps anybody.
 _ROWS_AT_MOST = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Addresses `start .. end` of one LOAD. `kind` is `code`, `data` (writable), `relro`, `const` or `bss`."""
 
     start: int
@@ -26,8 +25,7 @@ class Part:
     segment: int
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`pages` pages from `address` on, and what lies in them; no parts: nothing."""
 
     address: int

@@ -1,10 +1,7 @@
 """What a check found, sorted out: the one value that every output format is made from."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pagefit.loaders.machines import machine_name
@@ -56,27 +53,16 @@ class Line(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One file, its issues (the worst first), and what that makes of it.
+class Checked(NamedTuple):
+    """One file, its issues (the worst first), and what that makes of it: whether it passes.
 
     `excuse` is the known exception for a file that cannot be read.
     """
 
     report: Report
     issues: tuple[Issue, ...]
+    outcome: Outcome
     excuse: Known | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        """Whether the file passes."""
-        if self.report.error:
-            return Outcome.EXCUSED if self.excuse else Outcome.UNREADABLE
-        if any(issue.fails for issue in self.issues):
-            return Outcome.MISFIT
-        if not self.report.judgement.worst.loads:
-            return Outcome.EXCUSED
-        return Outcome.FITS if self.report.judgement.worst is not Verdict.NOT_APPLICABLE else Outcome.NOT_APPLICABLE
 
     @property
     def machine(self) -> str:
@@ -100,8 +86,7 @@ def _line(issue: Issue, more: int) -> Line:
     return Line(issue.finding.rule, issue.fails, f"{where}: {issue.finding.message}{others}{excuse}")
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(NamedTuple):
     """All files of a check, in order; `stale` are exceptions that excuse nothing any more."""
 
     files: tuple[Checked, ...]
@@ -115,7 +100,7 @@ class Results:
 
     def count(self, outcome: Outcome) -> int:
         """How many files came out so."""
-        return sum(file.outcome is outcome for file in self.files)
+        return [file.outcome for file in self.files].count(outcome)
 
     @property
     def exit_code(self) -> int:
@@ -133,8 +118,19 @@ def sort_out(reports: Iterable[Report], known: tuple[Known, ...], asked: tuple[i
         issues = tuple(_issues(report, known))
         excuse = _excuse(report, UNREADABLE, known) if report.error else None
         used.update(one for one in (excuse, *(issue.excuse for issue in issues)) if one)
-        files.append(Checked(report, issues, excuse))
+        files.append(Checked(report, issues, _outcome(report, issues, excuse), excuse))
     return Results(tuple(files), tuple(one for one in known if one not in used), asked)
+
+
+def _outcome(report: Report, issues: tuple[Issue, ...], excuse: Known | None) -> Outcome:
+    if report.error:
+        return Outcome.EXCUSED if excuse else Outcome.UNREADABLE
+    if any(issue.fails for issue in issues):
+        return Outcome.MISFIT
+    worst = report.judgement.worst
+    if not worst.loads:
+        return Outcome.EXCUSED
+    return Outcome.FITS if worst is not Verdict.NOT_APPLICABLE else Outcome.NOT_APPLICABLE
 
 
 def _issues(report: Report, known: tuple[Known, ...]) -> Iterator[Issue]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
-from pagefit.loaders.rules import RULES
 from pagefit.loaders.verdict import Verdict, format_page_size, format_page_sizes
 from pagefit.report.results import Checked, Outcome, Results
 
@@ -78,12 +77,8 @@ def _plain(results: Results, *, verbose: bool) -> Iterator[str]:
 
 
 def _closing(results: Results, *, verbose: bool) -> Iterator[str]:
-    rules = sorted({issue.finding.rule for file in results.files for issue in file.issues if issue.fails}, key=_order)
-    remedies = dict.fromkeys(RULES[rule].remedy for rule in rules)
-    for remedy in remedies:
-        same = [rule for rule in rules if RULES[rule].remedy == remedy]
-        yield f"{', '.join(same)} ({'; '.join(RULES[rule].title for rule in same)}): {remedy}"
-    if rules:
+    if rules := {issue.finding.rule for file in results.files for issue in file.issues if issue.fails}:
+        yield from _remedies(sorted(rules, key=_order))
         yield ""
     for known in results.stale:
         rules_of = ", ".join(known.rules) or "all rules"
@@ -91,6 +86,15 @@ def _closing(results: Results, *, verbose: bool) -> Iterator[str]:
     yield summary(results)
     if verbose and any(verdict is Verdict.RELRO_WEAKER for file in results.files for verdict in _verdicts(file)):
         yield "* fits, but the last page of RELRO stays writable (C12)"
+
+
+def _remedies(rules: list[str]) -> Iterator[str]:
+    # Imported late: most checks find nothing to explain.
+    from pagefit.loaders.rules import RULES
+
+    for remedy in dict.fromkeys(RULES[rule].remedy for rule in rules):
+        same = [rule for rule in rules if RULES[rule].remedy == remedy]
+        yield f"{', '.join(same)} ({'; '.join(RULES[rule].title for rule in same)}): {remedy}"
 
 
 def _verdicts(file: Checked) -> Iterator[Verdict]:
