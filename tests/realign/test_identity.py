@@ -19,6 +19,7 @@ ROOM = 12 * 56
 LANGUAGES = {
     "c gcc": (links64.GCC, "tls.c"),
     "c clang": (links64.CLANG, "tls.c"),
+    "c small got": ((*links64.GCC, "-fpic"), "tls.c"),
     "c++ gcc": (links64.GXX, "exceptions.cc"),
     "c++ clang": (links64.CLANGXX, "exceptions.cc"),
     "assembly": (links64.GCC, "asm.S"),
@@ -27,7 +28,6 @@ LANGUAGES = {
 KINDS = {
     "lazy": [],
     "now": ["-Wl,-z,now"],
-    "relr": ["-Wl,-z,pack-relative-relocs"],
     "stripped": ["-s"],
 }
 

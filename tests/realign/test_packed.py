@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pagefit.elf import dynamic
+from pagefit.elf.sections import open_elf
 from pagefit.errors import Refused
 from pagefit.realign import realign
 from pagefit.realign.report import Plan
@@ -69,3 +72,55 @@ def test_a_table_without_room_is_refused(tmp_path: Path) -> None:
                 (moved(place, plan), moved(address, plan)) for place, address in before
             ]
     assert 0 < refused < 8
+
+
+#: `.got` is the last of RELRO; its word is reached by a load that no linker relaxes, and `.data` begins with pointers.
+NEIGHBOURS = """
+    .text
+    .globl run
+    .type run, %function
+run: adrp x0, :got:counter
+    nop
+    ldr x0, [x0, #:got_lo12:counter]
+    ldr w0, [x0]
+    ret
+    .data
+    .p2align 3
+    .xword counter, counter
+counter: .word 1, 2
+    .hidden counter
+    .section .data.rel.ro, "aw"
+    .space FILL
+    .section .note.GNU-stack, "", %progbits
+"""
+
+
+def test_a_bitmap_that_must_be_divided_needs_room(tmp_path: Path) -> None:
+    """One bitmap names the last word of RELRO and the first of .data, which part: that takes a word more."""
+
+    def linked_with(fill: int) -> Path:
+        (tmp_path / "x.S").write_text(NEIGHBOURS.replace("FILL", str(fill)))
+        objects = links64.build(links64.GCC, tmp_path, [tmp_path / "x.S"])
+        return links64.link(objects, tmp_path / "x.so", 4096, "-nostdlib", "-Wl,--pack-dyn-relocs=relr", linker="lld")
+
+    with open_elf(linked_with(8)) as file:
+        fill = 8 - file.by_name[".got"].end % 4096
+    original = linked_with(fill % 4096)
+    before = decoded(original)
+    with open_elf(original) as file:
+        table = file.by_name[".relr.dyn"]
+        assert file.by_name[".got"].end == file.by_name[".data"].addr
+        words = list(file.struct("P").iter_unpack(file.contents(table)))
+        row = file.header.shoff + 64 * table.index + 32
+        (size,) = (entry.offset + 8 for entry in dynamic.entries(file) if entry.tag == dynamic.DT_RELRSZ)
+    plan = realign(original, tmp_path / "y.so", 65536).plan
+    assert decoded(tmp_path / "y.so") == [(moved(place, plan), 0) for place, _ in before]
+    assert len(words) == 3  # lld has a word to spare, which relocates nothing
+    assert words[2] == (1,)
+    data = bytearray(original.read_bytes())
+    for at in (row, size):
+        struct.pack_into("<Q", data, at, 16)
+    original.write_bytes(data)
+    assert decoded(original) == before
+    with pytest.raises(Refused, match=r"RELR table at .* would grow"):
+        realign(original, tmp_path / "y.so", 65536)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from collections.abc import Callable
@@ -169,11 +170,31 @@ def test_a_word_of_the_got_that_nothing_explains(tmp_path: Path) -> None:
     )
 
 
-def test_an_unwind_table_of_an_unknown_kind(tmp_path: Path) -> None:
-    path = assembled(tmp_path, ".cfi_startproc\nadrp x1, counter\nldr w0, [x1, #:lo12:counter]\nret\n.cfi_endproc")
+@pytest.mark.parametrize(
+    ("section", "at", "value", "reason"),
+    [
+        (".eh_frame", 9, b"zQ\0", "augmentation"),
+        (".eh_frame", 8, b"\2", "CIE version 2"),
+        (".eh_frame", 16, b"\x2b", "pointer encoding 0x2b"),
+        (".eh_frame", 0, b"\xff\xff\0\0", "reaches out of its section"),
+        (".eh_frame_hdr", 3, b"\x1b", "an encoding that is not understood"),
+    ],
+)
+def test_an_unwind_table_of_an_unknown_kind(section: str, at: int, value: bytes, reason: str, tmp_path: Path) -> None:
+    code = ".cfi_startproc\nadrp x1, counter\nldr w0, [x1, #:lo12:counter]\nret\n.cfi_endproc"
+    path = assembled(tmp_path, code, "-Wl,--eh-frame-hdr", tail=TAIL + '.section .eh_frame, "aw"\n')
     with open_elf(path) as file:
-        start = file.by_name[".eh_frame"].offset
-    assert "augmentation" in refusal(edited(path, lambda data: data.__setitem__(slice(start + 9, start + 12), b"zQ\0")))
+        start = file.by_name[section].offset + at
+    assert re.search(
+        reason, refusal(edited(path, lambda data: data.__setitem__(slice(start, start + len(value)), value)))
+    )
+
+
+def test_the_tiny_code_model(tmp_path: Path) -> None:
+    """It reads the GOT, which moves, by literal loads of 1 MB reach."""
+    (tmp_path / "x.c").write_text(PLAIN)
+    objects = links64.build([*links64.GCC, "-mcmodel=tiny"], tmp_path, [tmp_path / "x.c"])
+    assert "literal load" in refusal(links64.link(objects, tmp_path / "x.so", 4096, "-nostdlib"))
 
 
 def test_relative_references_of_swift(tmp_path: Path) -> None:

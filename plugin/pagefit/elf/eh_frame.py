@@ -172,6 +172,8 @@ def _records(file: ElfFile, wanted: Callable[[Cie], bool]) -> Iterator[tuple[Cur
         if length == 0xFFFFFFFF:
             length, body = cursor.integer(start + at + 4, 8), at + 12
             distance = cursor.integer(start + body, 4)
+        if body + length > size:
+            raise cursor.refuse(start + at, "reaches out of its section")
         if distance == 0:
             yield cursor, None, start + body + 4
             cie = cies[at] = _cie(cursor, start + body + 4)

@@ -117,6 +117,13 @@ def test_a_relative_table_whose_bound_is_proved(body: str, tmp_path: Path) -> No
     assert result.plan.patched["relative table"] == 2
 
 
+def test_a_relative_table_that_assembly_reads(tmp_path: Path) -> None:
+    """Without an unwind table nobody knows where the function starts, and so what its paths are."""
+    body = "mov %edi, %eax\n cmp $2, %edi\n ja 1f\n" + READ + "1:"
+    text = FUNCTION.format(body=body).replace(".cfi_startproc", "").replace(".cfi_endproc", "")
+    _refused(_compile(tmp_path, text), "has no unwind table")
+
+
 def test_a_guard_that_is_jumped_around(tmp_path: Path) -> None:
     body = "test %esi, %esi\n je 2f\n cmp $2, %edi\n ja 1f\n 2: mov %edi, %eax\n" + READ + "1:"
     _refused(_compile(tmp_path, FUNCTION.format(body=body)), "nothing bounds the index")
