@@ -109,7 +109,7 @@ def _fill(wheel: zipfile.ZipFile, variant: Variant, packed: Path) -> None:
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with wheel.open(info, "w") as out:
                     _copy(file, out, entry.size, entry.sha256, f"{packed}: {entry.path}")
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", where=str(packed), remedy=_DAMAGED) from error
     if expected:
         raise InputError(f"{expected[0].path} is missing", where=str(packed), remedy=_DAMAGED)

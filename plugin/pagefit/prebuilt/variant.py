@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import parse_wheel_filename
 
 from pagefit.atomic import replacing
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
 from pagefit.loaders.machines import machine_name
+from pagefit.prebuilt import sparse
 
 SCHEMA: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -107,7 +108,7 @@ def from_artifact(path: Path, source: Mapping[str, str]) -> tuple[Variant, bytes
     try:
         *_, tags = parse_wheel_filename(wheel)
         files, packed = _pack(_members(path))
-    except (InvalidWheelFilename, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise InputError(f"neither a wheel nor the tarball of one: {error}", where=str(path)) from error
     platforms = set()
     glibc: tuple[int, ...] = ()
@@ -166,8 +167,8 @@ def _pack(members: Iterable[tuple[str, int, bytes]]) -> tuple[tuple[File, ...], 
         for name, mode, data in members:
             files.append(File(name, len(data), hashlib.sha256(data).hexdigest(), mode))
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), mode
-            tar.addfile(entry, io.BytesIO(data))
+            entry.mode = mode
+            sparse.add(tar, entry, data)
     return tuple(files), buffer.getvalue()
 
 
