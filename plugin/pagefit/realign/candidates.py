@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.moves import UNIT
-from pagefit.realign.parts import Part, parts
+from pagefit.realign.parts import Part, constants_apart, parts
 from pagefit.realign.place import Placed, Policy, place
 from pagefit.realign.report import Class, Layout
 from pagefit.realign.tables import neighbour_before
@@ -50,6 +51,11 @@ def candidates(file: ElfFile, page: int, layout: Layout) -> Iterator[Candidate |
     # Dense: the file keeps its size when RELRO's LOAD is cut. Padded: RELRO's end is aligned, as GNU ld does it.
     for choice in dict.fromkeys((cut, uncut) if layout == "dense" else (uncut, cut)):
         yield _try(file, "c", choice, policy)
+    # Where references to RELRO's data cannot all be found, it can stay, and only what follows it moves.
+    choice = constants_apart(file, cut, page)
+    staying = _try(file, "c", choice, dataclasses.replace(policy, movable=lambda part: part.writable, shared=True))
+    if isinstance(staying, Candidate) and any(one.glued and one.part.relro for one in staying.placed):
+        yield staying
 
 
 def can_cut(file: ElfFile) -> bool:

@@ -6,9 +6,10 @@ either the LOAD is cut there, or it moves as a whole until RELRO ends on a page 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
@@ -22,6 +23,7 @@ class Part:
     """The addresses `start <= x < end` of one LOAD (original addresses); those before `file_end` have file bytes.
 
     `relro` tells that RELRO protects the part. `relro_end` is where RELRO ends inside a part that was not cut.
+    `constants` tells that the part has no code, though its LOAD may be executable.
     """
 
     load: Segment
@@ -30,6 +32,7 @@ class Part:
     end: int
     relro: bool
     relro_end: int | None = None
+    constants: bool = False
 
     @property
     def offset(self) -> int:
@@ -39,17 +42,17 @@ class Part:
     @property
     def flags(self) -> int:
         """The rights, as p_flags."""
-        return self.load.flags
+        return self.load.flags & ~c.PF_X if self.constants else self.load.flags
 
     @property
     def writable(self) -> bool:
         """Whether the part is mapped writable."""
-        return bool(self.load.flags & c.PF_W)
+        return bool(self.flags & c.PF_W)
 
     @property
     def executable(self) -> bool:
         """Whether the part is mapped executable."""
-        return bool(self.load.flags & c.PF_X)
+        return bool(self.flags & c.PF_X)
 
 
 def check(file: ElfFile) -> None:
@@ -74,6 +77,23 @@ def parts(image: Image, *, cut: bool) -> tuple[Part, ...]:
     loads = sorted((load for load in image.loads if load.memsz), key=lambda load: load.vaddr)
     relro = image.first(c.PT_GNU_RELRO)
     return tuple(part for load in loads for part in _of_load(load, relro, cut))
+
+
+def constants_apart(file: ElfFile, parts: Sequence[Part], page: int) -> tuple[Part, ...]:
+    """The parts, with that before RELRO divided where the page (of `page` bytes) starts which RELRO starts in.
+
+    Only when there is no code behind that place: linkers put constants behind code into one executable segment.
+    """
+    found: list[Part] = []
+    for part, following in zip_longest(parts, parts[1:]):
+        place = following.start & -page if following and following.relro else 0
+        code = max((s.end for s in file.executable if part.start <= s.addr < part.end), default=part.start)
+        if part.executable and code <= place < part.file_end == part.end:
+            found.append(dataclasses.replace(part, end=place, file_end=place))
+            found.append(dataclasses.replace(part, start=place, constants=True))
+        else:
+            found.append(part)
+    return tuple(found)
 
 
 def _of_load(load: Segment, relro: Segment | None, cut: bool) -> Iterator[Part]:

@@ -27,7 +27,8 @@ class Policy:
     `unit`: moves are multiples of it. `movable`: whether a part's address may change. `relro`: whether RELRO must have
     pages of its own. `apart`: movable parts share no page with others. `file`: where bytes go: `dense`, they stay and
     movable parts take an address that suits them, others go to the next offset that suits their address; `padded`, to
-    an offset equal to the address.
+    an offset equal to the address. `shared`: RELRO may share a page with the constants before it, which is
+    writable until the loader has written its relocations, and protected by RELRO from there on.
     """
 
     page: int
@@ -36,6 +37,7 @@ class Policy:
     relro: bool
     file: Literal["dense", "padded"]
     apart: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def place(parts: Sequence[Part], policy: Policy, *, where: str = "") -> tuple[Pl
     placed: list[Placed] = []
     cursor = 0
     for part in parts:
-        placed.append(_next(part, placed[-1] if placed else None, cursor, policy, where))
+        placed.append(_next(part, placed, cursor, policy, where))
         if part.file_end > part.start:
             cursor = placed[-1].offset + part.file_end - part.start
     return tuple(placed)
@@ -93,11 +95,12 @@ def down(value: int, unit: int) -> int:
     return value & -unit
 
 
-def _next(part: Part, previous: Placed | None, cursor: int, policy: Policy, where: str) -> Placed:
+def _next(part: Part, placed: Sequence[Placed], cursor: int, policy: Policy, where: str) -> Placed:
+    previous = placed[-1] if placed else None
     shift = previous.delta if previous else 0
     taken = up(previous.end, policy.page) if previous else 0
     if previous and down(part.start + shift, policy.page) < taken:
-        if not _conflict(previous.part, part, policy):
+        if not _conflict(previous.part, part, policy) or (policy.shared and _protected_later(placed, part, policy)):
             offset = previous.offset + part.start - previous.part.start
             return Placed(part, shift, offset, True, _end(part, shift, policy))
         if part.executable or not policy.movable(part):
@@ -117,6 +120,13 @@ def _conflict(before: Part, after: Part, policy: Policy) -> bool:
     if policy.apart and policy.movable(after):
         return True
     return before.writable != after.writable or (policy.relro and before.relro != after.relro)
+
+
+def _protected_later(placed: Sequence[Placed], part: Part, policy: Policy) -> bool:
+    """Whether RELRO can share its first page with what was placed before: constants only, for W^X is kept."""
+    page = down(part.start + placed[-1].delta, policy.page)
+    sharing = [one.part for one in placed if one.end > page]
+    return part.relro and not any(before.executable or before.writable for before in sharing)
 
 
 def _delta(part: Part, shift: int, taken: int, offset: int, policy: Policy) -> int:

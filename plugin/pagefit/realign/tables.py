@@ -31,7 +31,7 @@ def new_segments(
             table += waiting[:count]
             del waiting[:count]
         elif segment.type != c.PT_NULL:
-            table.append(_follow(segment, placed, layout))
+            table.append(_follow(segment, placed, layout, loads))
     return tuple(segment._replace(index=index) for index, segment in enumerate(table))
 
 
@@ -121,7 +121,7 @@ def _phdr(s: Segment, bits: int) -> tuple[int, ...]:
     return s.type, s.offset, s.vaddr, s.paddr, s.filesz, s.memsz, s.flags, s.align
 
 
-def _follow(segment: Segment, placed: Sequence[Placed], layout: FileLayout) -> Segment:
+def _follow(segment: Segment, placed: Sequence[Placed], layout: FileLayout, loads: Sequence[Segment]) -> Segment:
     """A segment that is not a LOAD, moved with the part it describes."""
     if segment.memsz == 0 and segment.vaddr == 0:
         return segment
@@ -131,14 +131,17 @@ def _follow(segment: Segment, placed: Sequence[Placed], layout: FileLayout) -> S
     vaddr = segment.vaddr + home.delta
     # Loaders go by the address; mold gives PT_TLS and PT_GNU_RELRO that start with zeros no offset.
     mapped = segment.offset - segment.vaddr == home.part.offset - home.part.start
-    memsz = segment.memsz
+    start, end = vaddr, vaddr + segment.memsz
     if segment.type == c.PT_GNU_RELRO:
-        memsz = max([memsz, *(one.end - vaddr for one in placed if one.part.relro)])
+        if home.glued and home.part.relro:  # constants before it share its LOAD
+            start = next(load.vaddr for load in loads if load.vaddr <= vaddr < load.vend)
+        end = max([end, *(one.end for one in placed if one.part.relro)])
     return segment._replace(
-        offset=vaddr - home.bias if mapped else layout.offset(segment.offset),
-        vaddr=vaddr,
-        paddr=vaddr if segment.paddr == segment.vaddr else segment.paddr,
-        memsz=memsz,
+        offset=start - home.bias if mapped else layout.offset(segment.offset),
+        vaddr=start,
+        paddr=start if segment.paddr == segment.vaddr else segment.paddr,
+        filesz=segment.filesz + vaddr - start,
+        memsz=end - start,
     )
 
 

@@ -7,7 +7,7 @@ from typing import IO
 
 from pagefit.realign.draft import Draft
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 def write(draft: Draft, old: IO[bytes], new: IO[bytes]) -> None:

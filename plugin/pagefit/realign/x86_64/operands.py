@@ -60,7 +60,8 @@ def window(moves: Moves) -> Window | None:
     first, last = moves.moved[0], moves.moved[-1]
     below = max((p.end + 1 for p in moves.pieces if p.end <= first.start), default=0)
     above = min((p.start for p in moves.pieces if p.start >= last.end), default=last.end + UNIT + 1)
-    return Window(max(first.start - UNIT, below), min(last.end + UNIT + 1, above))
+    # Where a piece that stays ends as the first starts, what lies there is the first's.
+    return Window(min(max(first.start - UNIT, below), first.start), min(last.end + UNIT + 1, above))
 
 
 def candidates(data: bytes, address: int, wanted: Window) -> list[int]:

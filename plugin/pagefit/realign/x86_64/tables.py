@@ -8,9 +8,7 @@ lets the index grow; what values are good for is to leave all other code alone.
 from __future__ import annotations
 
 import re
-import sys
-from array import array
-from bisect import bisect_left
+import struct
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -24,6 +22,10 @@ from pagefit.realign.x86_64.program import Code, Program
 from pagefit.realign.x86_64.transfer import Read
 
 _WORD: Final = 4
+_ENTRY: Final = struct.Struct("<i")
+#: The longest table (words), and how much is looked at at once (bytes).
+_LONGEST: Final = 1 << 16
+_STEP: Final = 64
 #: `movslq mem, %r64`, which loads a distance; a function without it reads no relative table.
 _LOADS: Final = re.compile(rb"[\x48-\x4f]\x63[\x00-\xbf]")
 #: Constants among instructions are looked at no further than this (bytes).
@@ -42,29 +44,6 @@ class Table(NamedTuple):
     length: int
     reader: int
     guard: int
-
-
-class _Words:
-    """Bytes at an address as 32-bit words, and those of them that could lead from there into the window."""
-
-    def __init__(self, start: int, data: bytes, image_end: int, wanted: Window) -> None:
-        self.start = start
-        self.values = array("i", data[: len(data) // _WORD * _WORD])
-        if sys.byteorder == "big":
-            self.values.byteswap()
-        end = start + len(data)
-        # Seen from anywhere in these bytes: certainly no entry, and maybe an entry that leads into the window.
-        self._invalid = [i for i, word in enumerate(self.values) if not -end <= word <= image_end - start]
-        low, high = wanted.start - end, wanted.end - start
-        self._suspects = [i for i, word in enumerate(self.values) if low <= word < high]
-
-    def leads_there(self, base: int, wanted: Window) -> bool:
-        """Whether a table at `base`, as long as its words could be entries, has one that leads into the window."""
-        first = (base - self.start) // _WORD
-        following = bisect_left(self._invalid, first)
-        end = self._invalid[following] if following < len(self._invalid) else len(self.values)
-        suspects = self._suspects[bisect_left(self._suspects, first) : bisect_left(self._suspects, end)]
-        return any(base + self.values[index] in wanted for index in suspects)
 
 
 class TableSearch:
@@ -121,21 +100,24 @@ class TableSearch:
         for section in self._file.sections:
             if not section.alloc or section.writable or section.type != SHT_PROGBITS or _is_unwind(section):
                 continue
-            data = self._file.contents(section)
-            by_shift: dict[int, _Words] = {}
+            data = memoryview(self._file.contents(section))
             for base in self._sites:
-                if not section.addr <= base < section.end:
-                    continue
                 place = base - section.addr
-                if section.executable:
-                    words = _Words(base, data[place : place + _TEXT_REACH], image_end, self._wanted)
-                else:
-                    shift = place % _WORD
-                    if shift not in by_shift:
-                        by_shift[shift] = _Words(section.addr + shift, data[shift:], image_end, self._wanted)
-                    words = by_shift[shift]
-                if words.leads_there(base, self._wanted):
-                    yield base
+                if 0 <= place < len(data):
+                    reach = _TEXT_REACH if section.executable else _LONGEST * _WORD
+                    if self._leads_there(data[place : place + reach], base, image_end):
+                        yield base
+
+    def _leads_there(self, words: memoryview, base: int, image_end: int) -> bool:
+        """Whether a table at `base`, as long as its words could be entries, has one that leads into the window."""
+        for start in range(0, len(words) - _WORD + 1, _STEP):
+            step = words[start : start + _STEP]
+            for (word,) in _ENTRY.iter_unpack(step[: len(step) // _WORD * _WORD]):
+                if base + word in self._wanted:
+                    return True
+                if not 0 <= base + word <= image_end:
+                    return False
+        return len(words) == _LONGEST * _WORD  # too long to be looked at: to be refused
 
     def _is_jump_table(self, base: int) -> bool:
         """Whether code jumps where a table leads: then its entries are code, however many there are."""
@@ -147,7 +129,7 @@ class TableSearch:
         if read.entry is None or read.bound is None:
             raise self._refuse(read.base, f"nothing bounds the index at {read.reader:#x}")
         table = Table(read.base, read.entry, read.bound.limit + 1, read.reader, read.bound.guard)
-        if table.length > 1 << 16:
+        if table.length > _LONGEST:
             raise self._refuse(table.base, f"nothing useful bounds the index at {read.reader:#x}")
         for place, target in self.entries(table):
             if place > table.entry and place in self._sites:
