@@ -180,7 +180,7 @@ class Settings:
         None,
         "",
         "Where the prebuilt tarball goes. Without it: `build/prebuilt/` beside a wheel folder called `dist`, "
-        "else `pagefit/prebuilt/` in the user's cache.",
+        "else `pagefit/prebuilt/` in the user's cache, which keeps the newest 1 GiB.",
     )
     prebuilt_sdist: bool = _key(
         FLAG,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import types
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ import pytest
 
 from pagefit import align
 from pagefit.config import Settings
+from pagefit.containers import tarball
 from pagefit.errors import InputError, Refused
-from pagefit.hooks import wheel
+from pagefit.hooks import cache, wheel
 from pagefit.links import recorder
 from pagefit.report import summary
 
@@ -44,7 +46,7 @@ class Stage:
     def wheel(self, path: Path, **options: Any) -> Any:
         self.asked.append((path.name, options))
         self.raise_if_told("wheel")
-        return types.SimpleNamespace(mended=())
+        return types.SimpleNamespace(mended=(), origins={})
 
     def write(self, report: Any, stream: Any) -> None:
         assert report.mended == ()
@@ -154,3 +156,24 @@ def test_the_tarball_never_goes_among_the_wheels(tmp_path: Path, monkeypatch: py
     assert wheel.tarball_folder(tmp_path, Settings()) == Path("/home/me/.cache/pagefit/prebuilt")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert wheel.tarball_folder(tmp_path, Settings()) == Path("/cache/pagefit/prebuilt")
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_old_tarballs_leave_the_cache_and_no_other_folder(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: bool
+) -> None:
+    def write(wheel: Path, folder: Path, **_: object) -> Path:
+        (folder / "new").touch()
+        return folder / "new"
+
+    monkeypatch.setattr(tarball, "write", write)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / ("chosen" if chosen else "cache/pagefit/prebuilt")
+    folder.mkdir(parents=True)
+    with (folder / "old").open("wb") as file:
+        file.truncate(cache.LARGEST_PREBUILT + 1)
+    os.utime(folder / "old", (0, 0))
+    settings = Settings(tarball_dir=str(folder) if chosen else None)
+    wheel.build(inner(tmp_path), tmp_path, settings, tarball=True)
+    assert (folder / "old").exists() == chosen
+    assert (folder / "new").exists()

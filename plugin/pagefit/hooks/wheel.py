@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pagefit.config import Settings
 from pagefit.errors import ConfigError, PagefitError, Refused
 from pagefit.hooks import earlier, stale
-from pagefit.hooks.cache import cache_folder
+from pagefit.hooks.cache import prebuilt_folder, prune
 from pagefit.hooks.console import errors_as_sentences, say, warn
 from pagefit.loaders.verdict import format_page_size
 
@@ -72,7 +72,7 @@ def tarball_folder(wheel_directory: Path, settings: Settings) -> Path:
         return Path(settings.tarball_dir).expanduser().resolve()
     if wheel_directory.name == "dist":
         return wheel_directory.parent / "build" / "prebuilt"
-    return cache_folder() / "prebuilt"
+    return prebuilt_folder()
 
 
 @contextmanager
@@ -170,6 +170,9 @@ def _pack(wheel: Path, report: Report | None, settings: Settings) -> None:
         warn(f"no prebuilt tarball: {_described(error)}")
     else:
         say(f"prebuilt tarball {path}")
+        with suppress(OSError, RuntimeError):
+            if folder == prebuilt_folder():
+                prune(folder)
 
 
 def _described(error: Exception) -> str:
