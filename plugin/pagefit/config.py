@@ -7,7 +7,6 @@ Standard library only: every hook of every build imports this.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -331,6 +330,9 @@ def _replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
 
 
 def _unknown(name: str, known: Iterable[str], where: str) -> ConfigError:
+    # Imported late: it takes as long as all of this module, which every hook of every build imports.
+    import difflib
+
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     remedy = f"Did you mean `{close[0]}`?" if close else f"Known are {', '.join(f'`{one}`' for one in known)}."

@@ -262,7 +262,10 @@ def test_explain_and_show(files: Path, capsys: Capture) -> None:
 
 def test_a_named_command_is_all_that_is_imported(files: Path) -> None:
     code = "import sys; from pagefit.cli.main import main; main(['check', 'good.so']); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
     loaded = set(done.stdout.split())
     heavy = {"rich", "elftools", "json", "tarfile", "concurrent.futures", "multiprocessing", "tomllib"}
+    heavy |= {"argparse", "dataclasses", "inspect", "pathlib", "shutil", "tempfile", "zipfile"}
+    heavy |= {"pagefit.loaders.rules", "pagefit.loaders.simulate"}
     assert loaded & heavy == set()

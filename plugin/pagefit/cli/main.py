@@ -35,7 +35,7 @@ _COMMANDS: Final = {
 
 def start() -> NoReturn:
     """What the installed command runs: `main`, without the time that an orderly end of Python takes."""
-    # Only as much memory as a check of thousands of files takes is ever in use, and nothing in it is a cycle.
+    # Facts refer to each other one way only: a collector that looks at them every few hundred objects finds nothing.
     gc.set_threshold(_GARBAGE)
     status = main()
     if "multiprocessing" in sys.modules:  # its helpers have to be told
