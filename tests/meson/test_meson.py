@@ -94,6 +94,15 @@ def test_installing_keeps_the_alignment_and_the_tarball_holds_what_is_installed(
         for name in names:
             found = next(full for full in packed.values() if full.endswith(name))
             assert archive.extractfile(found).read() == (installed / name).read_bytes()
+        links = {name.rpartition("/")[2]: archive.getmember(name).linkname for name in archive.getnames()}
+        assert {name: target for name, target in links.items() if target} == {
+            "libplain.so": "libplain.so.1",
+            "libplain.so.1": "libplain.so.1.2.0",
+        }
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    run("tar", "-xJf", tarball, "-C", unpacked)
+    assert run(unpacked / "opt/plain/bin/main") == "42\n"
 
 
 def test_a_page_size_is_an_option(project: Callable[..., Path]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
   pagefit meson add [PROJECT]      put the subproject into PROJECT/subprojects; then write
                                    `subproject('pagefit')` into its meson.build
+  pagefit meson wrap -o DIR        write a release of the subproject: pagefit.wrap and its tarball
   pagefit meson relink BUILD       relink what a Ninja build folder (Meson's, CMake's) has linked, in place
   pagefit meson prebuilt BUILD     pack the installed set of a Meson build folder
   pagefit meson hook BUILD         what the subproject runs after each configuration: relink after each compile
@@ -34,6 +35,11 @@ def add_parser(subparsers: Subparsers) -> None:
     add = actions.add_parser("add", help="put the subproject into subprojects/")
     add.add_argument("project", nargs="?", type=Path, default=Path(), help="top folder of the project (default: here)")
     add.set_defaults(run=_add)
+
+    wrap = actions.add_parser("wrap", help="write pagefit.wrap and its tarball")
+    wrap.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the two files go")
+    wrap.add_argument("--url", help="where they will be fetched from; without it, subprojects/packagefiles")
+    wrap.set_defaults(run=_wrap)
 
     relink = actions.add_parser("relink", help="relink a live Ninja build folder in place")
     relink.add_argument("--stamp", type=Path, metavar="FILE", help="note in FILE, inside BUILD, that it is done")
@@ -56,6 +62,13 @@ def _add(args: argparse.Namespace) -> int:
     from pagefit.meson import subproject
 
     print(f"{subproject.add(args.project)} is ready: write subproject('pagefit') into meson.build")
+    return 0
+
+
+def _wrap(args: argparse.Namespace) -> int:
+    from pagefit.meson import subproject
+
+    print(subproject.wrap(args.output, args.url))
     return 0
 
 

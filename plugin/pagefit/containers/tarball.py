@@ -63,7 +63,7 @@ def write(
             yield members.pop()
 
     subject = Subject(name, str(version), tag)
-    return _write(source, folder / wheel.stem, subject, compression, origins, where=str(wheel))
+    return _write(source, folder / wheel.stem, subject, compression, origins, {}, where=str(wheel))
 
 
 def write_tree(
@@ -73,10 +73,12 @@ def write_tree(
     stem: str,
     compression: Compression = "xz",
     origins: Mapping[str, Origin] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the prebuilt tarball `{stem}.prebuilt.tar.{compression}` of files given with their installed paths.
 
-    Those that are not ELF are left out. Raises as `write` does.
+    Those that are not ELF are left out. `links` are symbolic links to them: paths with what they point to. Raises as
+    `write` does.
     """
     pairs = sorted(files)
 
@@ -86,7 +88,7 @@ def write_tree(
             if is_loadable(member.read_at(0, TAR_BLOCK)):
                 yield path, member
 
-    return _write(source, folder / stem, Subject(stem), compression, origins or {}, where=stem)
+    return _write(source, folder / stem, Subject(stem), compression, origins or {}, links or {}, where=stem)
 
 
 def _installed(name: str) -> str:
@@ -99,7 +101,14 @@ def _installed(name: str) -> str:
 
 
 def _write(
-    source: Source, base: Path, subject: Subject, kind: Compression, origins: Mapping[str, Origin], *, where: str
+    source: Source,
+    base: Path,
+    subject: Subject,
+    kind: Compression,
+    origins: Mapping[str, Origin],
+    links: Mapping[str, str],
+    *,
+    where: str,
 ) -> Path:
     artifacts: dict[str, _Artifact] = {}
     for path, member in source():
@@ -115,13 +124,15 @@ def _write(
     target = base.with_name(f"{base.name}.prebuilt.tar.{kind}")
     make_folder(target.parent)
     with replacing(target) as file:
-        for piece in compression.compressed(_tar(source, artifacts, subject), kind, where=str(target)):
+        for piece in compression.compressed(_tar(source, artifacts, subject, links), kind, where=str(target)):
             file.write(piece)
     return target
 
 
-def _tar(source: Source, artifacts: Mapping[str, _Artifact], subject: Subject) -> Iterator[bytes]:
-    """The tar archive, piece by piece: the manifest first, then the files, sorted."""
+def _tar(
+    source: Source, artifacts: Mapping[str, _Artifact], subject: Subject, links: Mapping[str, str]
+) -> Iterator[bytes]:
+    """The tar archive, piece by piece: the manifest first, then the files, then the links, sorted."""
     time = source_date()
     text = manifest.render(subject, [artifact.entry for artifact in artifacts.values()])
     yield _header(manifest.NAME, len(text), 0o644, time) + text + _filling(len(text))
@@ -130,11 +141,15 @@ def _tar(source: Source, artifacts: Mapping[str, _Artifact], subject: Subject) -
         for offset in range(0, member.size, _PIECE):
             yield member.read_at(offset, min(_PIECE, member.size - offset))
         yield _filling(member.size)
+    for path in sorted(links):
+        yield _header(path, 0, 0o777, time, links[path])
     yield bytes(2 * TAR_BLOCK)
 
 
-def _header(path: str, size: int, mode: int, time: int) -> bytes:
+def _header(path: str, size: int, mode: int, time: int, link: str = "") -> bytes:
     info = tarfile.TarInfo(path)
+    if link:
+        info.type, info.linkname = tarfile.SYMTYPE, link
     info.size, info.mode, info.mtime, info.uname, info.gname = size, mode, time, "root", "root"
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 

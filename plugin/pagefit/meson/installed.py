@@ -7,9 +7,11 @@ import os
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from pagefit.containers import tarball
+from pagefit.elf.headers import is_elf
 from pagefit.errors import InputError
 
 
@@ -30,9 +32,21 @@ def pack(build: Path, folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise InputError(f"meson install failed: {(done.stderr or done.stdout).strip()}", where=str(build))
-        installed = [(path.relative_to(scratch).as_posix(), path) for path in sorted(Path(scratch).rglob("*"))]
+        installed = {path.relative_to(scratch).as_posix(): path for path in sorted(Path(scratch).rglob("*"))}
+        files = [(name, path) for name, path in installed.items() if path.is_file() and not path.is_symlink()]
         stem = f"{project['descriptive_name']}-{project['version']}-{host['system']}_{host['cpu_family']}"
-        return tarball.write_tree([pair for pair in installed if pair[1].is_file()], folder, stem=stem)
+        return tarball.write_tree(files, folder, stem=stem, links=_links(installed, Path(scratch)))
+
+
+def _links(installed: Mapping[str, Path], root: Path) -> dict[str, str]:
+    """What points to ELF files of the installed set, such as `libx.so` to `libx.so.1`: names with targets."""
+    found = {}
+    for name, path in installed.items():
+        if path.is_symlink() and path.is_file() and path.resolve().is_relative_to(root.resolve()):
+            with path.open("rb") as file:
+                if is_elf(file.read(4)) and not os.path.isabs(target := os.readlink(path)):
+                    found[name] = target
+    return found
 
 
 def _meson() -> list[str]:

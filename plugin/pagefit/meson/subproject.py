@@ -1,14 +1,32 @@
-"""The Meson subproject that users add with `subproject('pagefit')`, and putting it into their `subprojects/`."""
+"""The Meson subproject that users add with `subproject('pagefit')`: in their `subprojects/`, or released as a wrap."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import shutil
+import tarfile
 from pathlib import Path
 
+from pagefit import __version__
+from pagefit.atomic import make_folder, replacing
+from pagefit.containers.tarball import source_date
 from pagefit.errors import ConfigError
 
 #: What the subproject is made of.
 _FILES = ("meson.build", "meson_options.txt", "pagefit.ini")
+
+#: https://mesonbuild.com/Wrap-dependency-system-manual.html
+_WRAP = """\
+[wrap-file]
+directory = {stem}
+source_filename = {stem}.tar.gz
+source_hash = {sha256}
+{url}
+[provide]
+dependency_names = pagefit
+"""
 
 
 def folder() -> Path:
@@ -39,3 +57,30 @@ def add(project: Path) -> Path:
     for name in _FILES:
         shutil.copyfile(folder() / name, target / name)
     return target
+
+
+def wrap(output: Path, url: str | None) -> Path:
+    """Write a release of the subproject into the folder `output`: the tarball and `pagefit.wrap`, which is returned.
+
+    `url` is where the folder's files will be fetched from; without it, Meson looks for the tarball in
+    `subprojects/packagefiles`. The same version gives the same bytes. Raises OutputError when they cannot be written.
+    """
+    stem = f"pagefit-{__version__}"
+    packed = io.BytesIO()
+    epoch = source_date()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=epoch) as stream,
+        tarfile.open(fileobj=stream, mode="w") as archive,
+    ):
+        for name in _FILES:
+            data = (folder() / name).read_bytes()
+            entry = tarfile.TarInfo(f"{stem}/{name}")
+            entry.size, entry.mtime, entry.mode = len(data), epoch, 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    source = f"source_url = {url.rstrip('/')}/{stem}.tar.gz\n" if url else ""
+    text = _WRAP.format(stem=stem, sha256=hashlib.sha256(packed.getvalue()).hexdigest(), url=source)
+    make_folder(output)
+    for path, content in ((output / f"{stem}.tar.gz", packed.getvalue()), (output / "pagefit.wrap", text.encode())):
+        with replacing(path) as file:
+            file.write(content)
+    return output / "pagefit.wrap"
