@@ -6,18 +6,16 @@ Reads and judges, prints nothing. After a moment on one processor the rest is sp
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pagefit.containers.member import Member, StrPath
 from pagefit.containers.walk import files, walk
 from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
+from pagefit.loaders.allocators import Allocator, find_allocator, judge_allocator
 from pagefit.loaders.judge import judge
 from pagefit.loaders.stored import judge_stored
 from pagefit.loaders.verdict import Judgement
-
-if TYPE_CHECKING:
-    from pagefit.loaders.allocators import Allocator
 
 #: Files of a folder that one process takes at a time.
 _BATCH: Final = 64
@@ -35,7 +33,7 @@ class Report(NamedTuple):
     names: tuple[str, ...]
     image: Image | None
     judgement: Judgement
-    allocator: "Allocator | None" = None
+    allocator: Allocator | None = None
     error: str = ""
 
     @property
@@ -116,8 +114,6 @@ def _judged(member: Member, options: Options) -> Report:
             judgement = judge_stored(judgement, member.stored_offset)
         allocator = None
         if options.deep:
-            from pagefit.loaders.allocators import find_allocator, judge_allocator
-
             allocator = find_allocator(image, member.read_at)
             judgement = judge_allocator(judgement, allocator)
     except InputError as error:

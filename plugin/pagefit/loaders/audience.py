@@ -6,7 +6,7 @@ That lies near the end of the file, so it is read only when the answer changes t
 """
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
@@ -103,17 +103,16 @@ def settle(image: Image, read: ReadAt, *, android: bool) -> tuple[Loader, ...]:
     """The loaders a file does meet, from its dynamic section."""
     if image.header.type == c.ET_EXEC:
         return (_kernel(image, read),)
-    facts = _dynamic(image, read)
-    program = facts.pie or (image.first(c.PT_INTERP) is not None and not facts.soname)
-    if program:
+    pie, soname, names = _dynamic(image, read)
+    if pie or (image.first(c.PT_INTERP) is not None and not soname):
         return (_kernel(image, read),)
     # A libc can be both: started to print its version, and mapped by ld.so.
     also_program = (_kernel(image, read),) if image.first(c.PT_INTERP) is not None else ()
     if android:
         return (BIONIC, *also_program)
-    if any(needed.startswith(_GLIBC) for needed in facts.needed):
+    if any(needed.startswith(_GLIBC) for needed in names):
         return (GLIBC_OLD, GLIBC_NEW, *also_program)
-    if any(needed.startswith("libc.musl") or needed == "libc.so" for needed in facts.needed):
+    if any(needed.startswith("libc.musl") or needed == "libc.so" for needed in names):
         return (MUSL, *also_program)
     return (*_LIBC, *also_program)
 
@@ -125,16 +124,11 @@ def _kernel(image: Image, read: ReadAt) -> Loader:
     return KERNEL_FOR_MUSL if "/ld-musl-" in path else KERNEL
 
 
-class _Dynamic(NamedTuple):
-    pie: bool
-    soname: bool
-    needed: tuple[str, ...]
-
-
-def _dynamic(image: Image, read: ReadAt) -> _Dynamic:
+def _dynamic(image: Image, read: ReadAt) -> tuple[bool, bool, list[str]]:
+    """What the dynamic section says: whether the file is a program, whether it has a name, and what it needs."""
     segment = image.first(c.PT_DYNAMIC)
     if segment is None:
-        return _Dynamic(pie=False, soname=False, needed=())
+        return False, False, []
     entry = struct.Struct(image.header.endian + ("QQ" if image.header.bits == 64 else "II"))
     table = read(segment.offset, min(segment.filesz, _DYNAMIC_AT_MOST))
     tags: list[tuple[int, int]] = []
@@ -149,8 +143,5 @@ def _dynamic(image: Image, read: ReadAt) -> _Dynamic:
         for name in (value for tag, value in tags[:256] if tag == _DT_NEEDED):
             text = read(strtab - load.delta + name, _NAME_AT_MOST)
             needed.append(text.partition(b"\0")[0].decode("utf-8", "replace"))
-    return _Dynamic(
-        pie=any(tag == _DT_FLAGS_1 and value & _DF_1_PIE for tag, value in tags),
-        soname=any(tag == _DT_SONAME for tag, _ in tags),
-        needed=tuple(needed),
-    )
+    pie = any(tag == _DT_FLAGS_1 and value & _DF_1_PIE for tag, value in tags)
+    return pie, any(tag == _DT_SONAME for tag, _ in tags), needed
