@@ -83,7 +83,7 @@ print(right, list(c))
 def test_a_mended_blas_multiplies_at_64k_as_it_did_at_4k(tmp_path: Path) -> None:
     """numpy 1.19.0's OpenBLAS, libgfortran and libz: refused by ld.so at 64K as published, mended the same as at 4K.
 
-    (With the kernel for a Cortex-A57: the one that this OpenBLAS takes for other cores leaves some NaN, also untouched.)
+    (With the kernel for a Cortex-A57: the one that it takes for other cores leaves some NaN, also untouched.)
     """
     (tmp_path / "dgemm.py").write_text(DGEMM)
     with zipfile.ZipFile(packages.numpy_damaged()) as archive:

@@ -181,6 +181,24 @@ def test_a_function_that_only_a_computed_call_reaches(tmp_path: Path) -> None:
     _refused(_compile(tmp_path, FUNCTION.format(body=body).replace("    .data\n", hidden)), "may be an operand or data")
 
 
+#: A computed jump behind some bytes, in a function without an unwind table.
+JUMP = "here: lea here(%rip), %rax\n add $(there - here), %rax\n jmp *%rax\n {junk}\n there: mov array(%rip), %rax"
+
+
+@pytest.mark.parametrize("size", [True, False])
+@pytest.mark.parametrize("junk", ["", ".byte 0xb8", ".byte 0x06", "jmp there + 1"])
+def test_a_place_that_only_a_computed_jump_reaches(junk: str, size: bool, tmp_path: Path) -> None:
+    """When a symbol tells the function's size, its bytes have to be instructions, all of them, or nobody knows."""
+    text = FUNCTION.format(body=JUMP.format(junk=junk)).replace("constant - table, array - table", "1, 2")
+    text = text.replace(".cfi_startproc", "").replace(".cfi_endproc", "")
+    library = _compile(tmp_path, text if size else text.replace(".size run, . - run", ""), "-Wl,--emit-relocs")
+    if junk or not size:
+        _refused(library, "may be an operand or data")
+    else:
+        count, missed, spurious = x86links.compare(library)
+        assert (count > 0, missed, spurious) == (True, set(), set())
+
+
 def test_relative_vtables(tmp_path: Path) -> None:
     text = "struct A { virtual int f() { return 1; } virtual ~A() {} }; A *make() { return new A; }"
     compiler = (*x86links.CLANGXX, "-fexperimental-relative-c++-abi-vtables")

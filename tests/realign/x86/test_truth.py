@@ -16,6 +16,7 @@ LANGUAGES = {
     "tls gcc": (x86links.GCC, SHARED / "tls.c", 25),
     "tls descriptors": ((*x86links.GCC, "-mtls-dialect=gnu2"), SHARED / "tls.c", 25),
     "branch protection": ((*x86links.GCC, "-fcf-protection=full"), OWN / "code.c", 40),
+    "no unwind tables": ((*x86links.GCC, "-fno-asynchronous-unwind-tables"), OWN / "code.c", 40),
     "no plt": ((*x86links.GCC, "-fno-plt"), OWN / "code.c", 40),
     "c++ gcc": (x86links.GXX, SHARED / "exceptions.cc", 25),
     "c++ clang": (x86links.CLANGXX, SHARED / "exceptions.cc", 25),

@@ -70,6 +70,22 @@ class Program:
         return frozenset(found)
 
     @cached_property
+    def named(self) -> Runs:
+        """Functions in the gaps of which symbols tell the size."""
+        spans = {
+            (s.value, s.value + s.size)
+            for table in symbols.tables(self.file)
+            for s in symbols.symbols(self.file, table)
+            if s.type == symbols.STT_FUNC and s.size
+        }
+        found: list[Code] = []
+        for start, end in sorted(spans):
+            gap = self.gaps.at(start)
+            if gap and end <= gap.end and not (found and start < found[-1].end):
+                found.append(Code(start, gap.data[start - gap.start : end - gap.start]))
+        return Runs(tuple(found))
+
+    @cached_property
     def _relocations(self) -> tuple[relocations.Relocation, ...]:
         return tuple(relocations.relocations(self.file))
 

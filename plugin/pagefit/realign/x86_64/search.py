@@ -80,7 +80,24 @@ def _settle_loose(iced: Any, program: Program, fields: list[int], wanted: Window
             constants.append(entry)
     unreached = [field for field in suspects if field not in reached.operands and not reached.covers(field)]
     found = [reached.operands[field] for field in suspects if field in reached.operands]
-    return found + _through_got(iced, program, runs, _without_constants(runs, unreached, constants, reached), wanted)
+    named = _in_named(iced, program, unreached, wanted)
+    unreached = [field for field in unreached if field not in named]
+    left = _through_got(iced, program, runs, _without_constants(runs, unreached, constants, reached), wanted)
+    return found + list(named.values()) + left
+
+
+def _in_named(iced: Any, program: Program, fields: list[int], wanted: Window) -> dict[int, Operand]:
+    """The operands that no path leads to, for only computed jumps do, in functions whose size a symbol tells.
+
+    The symbol's word, that this is code, counts when the function decodes from its first byte to its last, every branch
+    in it lands where an instruction starts, and every candidate is an operand.
+    """
+    found: dict[int, Operand] = {}
+    for code in {code.start: code for field in fields if (code := program.named.at(field))}.values():
+        explained = explain(iced, code, [f for f in fields if code.start <= f < code.end], wanted)
+        if not explained.others and not explained.unknown and consistent(iced, code):
+            found.update((operand.field, operand) for operand in explained.operands)
+    return found
 
 
 def _without_constants(runs: Runs, fields: list[int], constants: list[int], reached: Reached) -> list[int]:
