@@ -5,6 +5,8 @@ Tables are found by the dynamic section, as loaders find them.
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -80,6 +82,32 @@ def kept(file: ElfFile) -> list[Table]:
         for s in file.sections
         if s.type in forms and not s.alloc and s.size and s.info < len(file.sections) and file.sections[s.info].alloc
     ]
+
+
+def is_relative(file: ElfFile, info: int) -> bool:
+    """Whether an `r_info` says that the value is an address of the file, plus where it was loaded."""
+    mask = 0xFFFFFFFF if file.header.bits == 64 else 0xFF
+    return info & mask in RELATIVE.get(file.header.machine, ())
+
+
+def columns(file: ElfFile, table: Table) -> tuple[array[int], array[int], array[int] | None]:
+    """The places, the types with symbols (`r_info`), and the addends (RELA) of a REL or RELA table."""
+    count = 3 if table.form == "rela" else 2
+    size = count * file.header.bits // 8
+    words = array("Q" if file.header.bits == 64 else "I")
+    words.frombytes(file.data[table.offset : table.offset + table.size // size * size])
+    if file.header.byteorder != sys.byteorder:
+        words.byteswap()
+    return words[0::count], words[1::count], words[2::count] if count == 3 else None
+
+
+def places(file: ElfFile) -> Iterator[int]:
+    """The addresses of all words that dynamic relocations change. Raises InputError as `relocations` does."""
+    for table in tables(file):
+        if table.form in ("rel", "rela"):
+            yield from columns(file, table)[0]
+        else:
+            yield from (one.place for one in entries(file, table))
 
 
 def relocations(file: ElfFile) -> Iterator[Relocation]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterator
+from operator import add
 
 from pagefit.elf import aps2, relr
 from pagefit.elf import relocations as r
@@ -40,16 +43,27 @@ def in_place(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     """
     word = file.header.bits // 8
     byteorder, data = file.header.byteorder, file.data
-    for one in r.relocations(file):
-        if not one.relative or (one.addend is not None and not _leads(one.addend, moves)):
-            continue
-        place = file.offset_of(one.place)
-        if place is not None:
-            value = int.from_bytes(data[place : place + word], byteorder)
-            if one.addend in (None, value) and _leads(value, moves):
-                yield Reference(place, word, None, value, "RELATIVE, in place")
-        elif one.addend is None:
-            raise Refused(f"the relocation at {one.place:#x} changes a word that is not in the file", where=file.where)
+    for place, addend in _relative(file, moves):
+        offset = file.offset_of(place)
+        if offset is not None:
+            value = int.from_bytes(data[offset : offset + word], byteorder)
+            if addend in (None, value) and _leads(value, moves):
+                yield Reference(offset, word, None, value, "RELATIVE, in place")
+        elif addend is None:
+            raise Refused(f"the relocation at {place:#x} changes a word that is not in the file", where=file.where)
+
+
+def _relative(file: ElfFile, moves: Moves) -> Iterator[tuple[int, int | None]]:
+    """Place and addend (None: in the place) of each relative relocation but those whose addend stays."""
+    for table in r.tables(file):
+        if table.form == "rela":
+            places, infos, addends = r.columns(file, table)
+            rows = zip(places, infos, addends or (), moves.deltas(addends or ()), strict=True)
+            yield from ((place, addend) for place, info, addend, delta in rows if delta and r.is_relative(file, info))
+        else:
+            for one in r.entries(file, table):
+                if one.relative and (one.addend is None or _leads(one.addend, moves)):
+                    yield one.place, one.addend
 
 
 def _leads(target: int, moves: Moves) -> bool:
@@ -59,21 +73,26 @@ def _leads(target: int, moves: Moves) -> bool:
 
 def _plain(file: ElfFile, table: r.Table, old: bytes, moves: Moves) -> tuple[bytes, int]:
     """A REL or RELA table with places and the addends of relative relocations moved, and the number of changes."""
-    new, count, shift = bytearray(old), 0, moves.shift
-    pack = file.struct("P")
-    rela = table.form == "rela"
-    at, size = 0, pack.size * (3 if rela else 2)
-    for one in r.entries(file, table):
-        if delta := shift(one.place):
-            pack.pack_into(new, at, one.place + delta)
-            count += 1
-        else:
-            _place(one.place, file, moves)
-        if one.relative and one.addend is not None and _leads(one.addend, moves):
-            pack.pack_into(new, at + 2 * pack.size, moves.new(one.addend))
-            count += 1
-        at += size
-    return bytes(new), count
+    places, infos, addends = r.columns(file, table)
+    columns = [places, infos] if addends is None else [places, infos, addends]
+    deltas = moves.deltas(places)
+    if None in deltas:
+        raise InputError(f"a relocation changes {places[deltas.index(None)]:#x}, where nothing is", where=file.where)
+    columns[0] = array(places.typecode, (place + (delta or 0) for place, delta in zip(places, deltas, strict=True)))
+    count = len(deltas) - deltas.count(0)
+    if addends is not None:
+        changes = [
+            delta if delta and r.is_relative(file, info) else 0
+            for info, delta in zip(infos, moves.deltas(addends), strict=True)
+        ]
+        columns[2] = array(addends.typecode, map(add, addends, changes))
+        count += len(changes) - changes.count(0)
+    new = array(places.typecode, bytes(len(places) * len(columns) * places.itemsize))
+    for number, column in enumerate(columns):
+        new[number :: len(columns)] = column
+    if file.header.byteorder != sys.byteorder:
+        new.byteswap()
+    return new.tobytes() + old[len(new) * new.itemsize :], count
 
 
 def _relr(file: ElfFile, table: r.Table, moves: Moves) -> bytes:

@@ -50,8 +50,8 @@ def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
                 place = section.offset + index * word
                 suspects[section.addr + index * word] = Reference(place, word, None, value, section.name)
     if suspects:
-        for one in relocations.relocations(file):
-            suspects.pop(one.place, None)
+        for place in relocations.places(file):
+            suspects.pop(place, None)
     start = next((entry.address for entry in dynamic.entries(file)), None)
     first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
     for address, reference in suspects.items():

@@ -8,8 +8,10 @@ lets the index grow; what values are good for is to leave all other code alone.
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterator
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -22,10 +24,9 @@ from pagefit.realign.x86_64.program import Code, Program
 from pagefit.realign.x86_64.transfer import Read
 
 _WORD: Final = 4
-_ENTRY: Final = struct.Struct("<i")
-#: The longest table (words), and how much is looked at at once (bytes).
+_TOPS: Final = range(-128, 128)
+#: The longest table (words).
 _LONGEST: Final = 1 << 16
-_STEP: Final = 64
 #: `movslq mem, %r64`, which loads a distance; a function without it reads no relative table.
 _LOADS: Final = re.compile(rb"[\x48-\x4f]\x63[\x00-\xbf]")
 #: Constants among instructions are looked at no further than this (bytes).
@@ -44,6 +45,38 @@ class Table(NamedTuple):
     length: int
     reader: int
     guard: int
+
+
+class _Words:
+    """Bytes at an address as 32-bit words, and those of them that could lead from there into the window."""
+
+    def __init__(self, start: int, data: bytes, image_end: int, wanted: Window) -> None:
+        self._start, self._wanted = start, wanted
+        self._values = array("i", data[: len(data) // _WORD * _WORD])
+        if sys.byteorder == "big":
+            self._values.byteswap()
+        #: The most significant byte of each word tells of most that they are no entries; the search runs in C.
+        self._tops = data[_WORD - 1 :: _WORD]
+        end = start + len(data)
+        self._invalid = _top_bytes(t for t in _TOPS if not -end >> 24 <= t <= image_end - start >> 24)
+        low, high = wanted.start - end, wanted.end - start
+        tops = _top_bytes(t for t in _TOPS if low >> 24 <= t <= high >> 24)
+        found = (match.start() for match in tops.finditer(self._tops))
+        self._suspects = array("I", [index for index in found if low <= self._values[index] < high])
+
+    def leads_there(self, base: int) -> bool:
+        """Whether a table at `base`, as long as its words could be entries, has one that leads into the window."""
+        first = (base - self._start) // _WORD
+        following = self._invalid.search(self._tops, first)
+        last = following.start() if following else len(self._values)
+        inside = self._suspects[bisect_left(self._suspects, first) : bisect_left(self._suspects, last)]
+        return any(base + self._values[index] in self._wanted for index in inside)
+
+
+def _top_bytes(tops: Iterable[int]) -> re.Pattern[bytes]:
+    """What finds the words whose most significant byte, read as a signed number, is one of these; maybe none is."""
+    escaped = b"".join(b"\\x%02x" % (top & 0xFF) for top in tops)
+    return re.compile(b"[" + escaped + b"]" if escaped else b"(?!)", re.DOTALL)
 
 
 class TableSearch:
@@ -100,24 +133,19 @@ class TableSearch:
         for section in self._file.sections:
             if not section.alloc or section.writable or section.type != SHT_PROGBITS or _is_unwind(section):
                 continue
-            data = memoryview(self._file.contents(section))
-            for base in self._sites:
-                place = base - section.addr
-                if 0 <= place < len(data):
-                    reach = _TEXT_REACH if section.executable else _LONGEST * _WORD
-                    if self._leads_there(data[place : place + reach], base, image_end):
+            data = self._file.contents(section)
+            inside = sorted(base for base in self._sites if section.addr <= base < section.end)
+            if section.executable:
+                for base in inside:
+                    place = base - section.addr
+                    words = _Words(base, data[place : place + _TEXT_REACH], image_end, self._wanted)
+                    if words.leads_there(base):
                         yield base
-
-    def _leads_there(self, words: memoryview, base: int, image_end: int) -> bool:
-        """Whether a table at `base`, as long as its words could be entries, has one that leads into the window."""
-        for start in range(0, len(words) - _WORD + 1, _STEP):
-            step = words[start : start + _STEP]
-            for (word,) in _ENTRY.iter_unpack(step[: len(step) // _WORD * _WORD]):
-                if base + word in self._wanted:
-                    return True
-                if not 0 <= base + word <= image_end:
-                    return False
-        return len(words) == _LONGEST * _WORD  # too long to be looked at: to be refused
+                continue
+            for shift in range(_WORD):
+                if bases := [base for base in inside if (base - section.addr) % _WORD == shift]:
+                    words = _Words(section.addr + shift, data[shift:], image_end, self._wanted)
+                    yield from filter(words.leads_there, bases)
 
     def _is_jump_table(self, base: int) -> bool:
         """Whether code jumps where a table leads: then its entries are code, however many there are."""
