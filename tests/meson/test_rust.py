@@ -54,6 +54,12 @@ def test_every_kind_of_crate_is_relinked_with_proof(tmp_path: Path) -> None:
     assert {name: alignments(build / name) for name in names} == {name: {65536} for name in names}
     assert {name: run(build / name) for name in PRINTS} == PRINTS
     assert "no work to do" in run("ninja", "-C", build)
+    # A crate compiles against a relinked library as it did against the one before.
+    source = build.parent / "dynamic.rs"
+    source.write_text(source.read_text().replace("two()", "two() + 1"))
+    assert "proved bit for bit" in (printed := run("ninja", "-C", build))
+    assert "6 ELF files: 1 mended, 5 left" in printed
+    assert run(build / "dynamic") == "3\n"
 
 
 @pytest.fixture(scope="module")

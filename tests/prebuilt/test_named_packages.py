@@ -21,17 +21,21 @@ MARKUPSAFE = "import markupsafe._speedups as m; print(m._escape_inner('<a>'))"
 MSGPACK = "import msgpack._cmsgpack as m; print(m.unpackb(m.Packer().pack([1, 'a'])))"
 
 
-def made_sdist(name: str, version: str, folder: Path) -> Path:
-    """The sdist of a package that builds its sdist with pagefit and prebuilt files."""
+def prepared(name: str, version: str, folder: Path) -> Path:
+    """The source of a package, changed to build its sdist with prebuilt files."""
     source = Path(shutil.copytree(packages.source(name, version), folder / "source"))
     project = (source / "pyproject.toml").read_text()
     project = re.sub(r"(?m)^requires *= *\[", 'requires = ["pagefit", ', project)
     assert "setuptools.build_meta" in project
     project = project.replace("setuptools.build_meta", "pagefit.setuptools")
     (source / "pyproject.toml").write_text(project + "\n[tool.pagefit.prebuilt]\nsdist = true\n")
+    return source
+
+
+def made_sdist(source: Path, folder: Path) -> Path:
+    """The sdist that a source tree builds."""
     command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--skip-dependency-check"]
-    # Debug information would name the build folder, and the sdist would not be reproducible.
-    built = frontends.run([*command, "-o", str(folder), str(source)], folder, env={"CFLAGS": "-g0"})
+    built = frontends.run([*command, "-o", str(folder), str(source)], folder)
     assert built.returncode == 0, built.output
     assert "carries prebuilt/" in built.output
     (path,) = folder.glob("*.tar.gz")
@@ -55,7 +59,8 @@ def answer(site: Path, code: str) -> str:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_sdist("markupsafe", "3.0.2", tmp_path_factory.mktemp("markupsafe"))
+    folder = tmp_path_factory.mktemp("markupsafe")
+    return made_sdist(prepared("markupsafe", "3.0.2", folder), folder)
 
 
 @pytest.fixture
@@ -114,8 +119,28 @@ def test_users_choose(sdist: Path, tmp_path: Path, no_compiler: dict[str, str]) 
     assert "prebuilt files are required, but PIP_NO_BINARY" in required
 
 
+def test_wheels_of_several_platforms(tmp_path: Path, no_compiler: dict[str, str]) -> None:
+    source = prepared("markupsafe", "3.0.2", tmp_path)
+    ours = frontends.build_wheel("pip", source, tmp_path / "ours").wheel
+    shutil.rmtree(source / "build", ignore_errors=True)
+    (source / "wheelhouse").mkdir()
+    for wheel in (ours, packages.wheel("markupsafe", "3.0.2", "manylinux2014_aarch64", "311")):
+        shutil.copy(wheel, source / "wheelhouse")
+    with (source / "pyproject.toml").open("a") as file:
+        file.write('from = ["wheelhouse/*.whl"]\n')
+    made = made_sdist(source, tmp_path)
+    with tarfile.open(made) as archive:
+        keys = {name.split("/")[2] for name in archive.getnames() if "/prebuilt/" in name}
+    assert [key.rpartition(".")[2] for key in sorted(keys)] == [
+        "64-bit-little-endian-x86-64",
+        "64-bit-little-endian-aarch64",
+    ]
+    assert "nothing was compiled" in installed(made, tmp_path / "site", env=no_compiler)
+    assert answer(tmp_path / "site", MARKUPSAFE) == "&lt;a&gt;\n"
+
+
 @pytest.mark.slow
 def test_msgpack_installs_without_a_compiler(tmp_path: Path, no_compiler: dict[str, str]) -> None:
-    made = made_sdist("msgpack", "1.1.0", tmp_path)
+    made = made_sdist(prepared("msgpack", "1.1.0", tmp_path), tmp_path)
     assert "nothing was compiled" in installed(made, tmp_path / "site", env=no_compiler)
     assert answer(tmp_path / "site", MSGPACK) == "[1, 'a']\n"
