@@ -14,6 +14,7 @@ import pytest
 from pagefit.elf.sections import open_elf
 from pagefit.loaders.judge import judge
 from pagefit.realign import realign
+from support import labroots
 
 #: glibc's parts belong together with the dynamic loader; they stay as they are.
 _GLIBC = re.compile(r"(ld-linux|libc|libm|libpthread|libdl|librt|libutil|libresolv)[.-]")
@@ -85,3 +86,43 @@ def test_programs_do_the_same_work(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_all_programs_do_the_same_work(tmp_path: Path) -> None:
     _work_alike(WORK, tmp_path)
+
+
+_SCRIPT = """
+function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) }
+const values = []; for (let i = 0; i < 5000; i++) values.push((i * 7919) % 1000);
+values.sort((x, y) => x - y);
+class Point { #x = 1; get x() { return this.#x } static start = 5 }
+function* squares() { for (let i = 0; i < 5; i++) yield i * i }
+const out = [fib(22), values[17], new Map(values.map((v, i) => [v, i])).size, [...squares()].join(), new Point().x];
+try { null.x } catch (error) { out.push(error.constructor.name) }
+out.push(/(\\d+)-(?<word>[a-z]+)/.exec("12-ab").groups.word, JSON.stringify({a: [1, {b: null}]}), String(2n ** 99n));
+out.push(new Date(0).toISOString(), "\u00e4\u00df".normalize("NFD").length, new Intl.NumberFormat("de").format(1234.5));
+let sum = 0; for (let i = 0; i < 2e6; i++) sum = (sum + i * 3) | 0;
+switch (out.length) { case 1: case 2: break; default: out.push(sum, decodeURIComponent("%C3%A4")) }
+print(out.join(" | "));
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_javascript_is_interpreted_and_compiled_alike(tmp_path: Path) -> None:
+    """JavaScriptCore, whose interpreter is assembly, and SpiderMonkey, which has Rust without unwind tables."""
+    root = labroots.root("amd64", ["libjavascriptcoregtk-4.0-bin", "gjs"])
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    for pattern in ("libjavascriptcoregtk-4.0.so.18", "libmozjs-102.so.0", "libicuuc.so.72", "libicui18n.so.72"):
+        assert realign((libraries / pattern).resolve(), tmp_path / pattern, 65536).plan.cls == "c"
+    (tmp_path / "script.js").write_text(_SCRIPT, encoding="utf-8")
+    typelibs = {str(path.parent) for path in root.rglob("*.typelib")}
+    paths = [root / "lib/x86_64-linux-gnu", libraries]
+
+    def run(program: str, jit: bool, *first: Path) -> str:
+        command = [paths[0] / "ld-linux-x86-64.so.2", "--library-path", ":".join(map(str, [*first, *paths]))]
+        settings = {"GI_TYPELIB_PATH": ":".join(typelibs), "JSC_useJIT": str(int(jit))}
+        command += [root / "usr/bin" / program, tmp_path / "script.js"]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | settings).stdout
+
+    for program, jit in (("jsc", True), ("jsc", False), ("gjs-console", True)):
+        expected = run(program, jit)
+        assert expected.startswith("17711 | 3 | 1000 | 0,1,4,9,16 | 1 | TypeError | ab |")
+        assert run(program, jit, tmp_path) == expected
