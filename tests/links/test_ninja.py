@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pagefit.errors import InputError
+from pagefit.errors import InputError, Refused
 from pagefit.links import ninja
 from pagefit.links.recipe import Unrecorded
 from support.mesons import alignments, run
@@ -75,6 +75,21 @@ def test_what_is_no_link_of_this_file_is_not_run(tmp_path: Path, command: tuple[
     with pytest.raises(Unrecorded):
         ninja.Link(output, command, tmp_path).relink(output, tmp_path / "new", 65536)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["main", "make-it"]
+
+
+@pytest.mark.parametrize("compiler", ["/gone/gcc", "/gone/rustc"])
+def test_a_compiler_that_is_gone_is_a_reason_and_no_defect(tmp_path: Path, compiler: str) -> None:
+    output = Path(shutil.copy("/bin/true", tmp_path / "main"))
+    with pytest.raises(Refused, match="No such file"):
+        ninja.Link(output, (compiler, "-o", "main", "x"), tmp_path).relink(output, tmp_path / "new", 65536)
+
+
+def test_lines_that_only_a_shell_can_read_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "build.ninja").write_text("rule odd\n command = echo don't > $out\nbuild main: odd build.ninja\n")
+    output = Path(shutil.copy("/bin/true", tmp_path / "main"))
+    (link,) = ninja.links(tmp_path)
+    with pytest.raises(Unrecorded):
+        link.relink(output, tmp_path / "new", 65536)
 
 
 def test_a_build_folder_that_ninja_cannot_read_is_an_error(tmp_path: Path) -> None:

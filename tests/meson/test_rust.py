@@ -140,3 +140,4 @@ def test_a_file_that_is_only_called_like_rustc_is_no_command_of_it(tmp_path: Pat
     assert rust.is_rustc(["ccache", "/usr/bin/rustc-1.75", "-C", "linker=cc"])
     assert not rust.is_rustc(["cc", "-o", "rustc", "rustc.p/main.o"])
     assert not rust.is_rustc(["cc", "rustc.p/main.o", "-o", "rustc"])
+    assert not rust.is_rustc(["cd", "folder", "&&", "rustc"])

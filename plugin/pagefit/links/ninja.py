@@ -84,10 +84,14 @@ def links(build: Path, ninja: str = "ninja") -> tuple[Link, ...]:
 
 
 def _words(command: str) -> tuple[str, ...]:
+    """The words and operators of a command; none where it has more of a shell's syntax than links have."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
-    return tuple(lexer)
+    try:
+        return tuple(lexer)
+    except ValueError:
+        return ()
 
 
 def _holds_elf(path: Path) -> bool:

@@ -101,14 +101,17 @@ def capture(command: Sequence[str], directory: Path, folder: Path) -> Recipe:
     """
     with record(folder) as journal:
         before = {recipe.name for recipe in journal.recipes()}
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            env={**os.environ, "PAGEFIT_CAPTURE": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=directory,
+                env={**os.environ, "PAGEFIT_CAPTURE": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+        except OSError as error:
+            raise Refused(f"its link command cannot be run: {error}", where=shlex.join(command)[:200]) from error
     captured = [recipe for recipe in journal.recipes() if recipe.name not in before]
     if done.returncode or not captured:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]

@@ -32,13 +32,8 @@ _VALUED: Final = ("--codegen", "--emit", "--out-dir")
 
 
 def is_rustc(command: Sequence[str]) -> bool:
-    """Whether a command runs rustc: under that name, perhaps behind a wrapper such as ccache's."""
-    for word in command:
-        if word.startswith("-"):
-            return False
-        if _RUSTC.fullmatch(Path(word).name):
-            return True
-    return False
+    """Whether a command runs rustc: under that name, perhaps behind a wrapper such as sccache."""
+    return any(_RUSTC.fullmatch(Path(word).name) for word in command[:2])
 
 
 def record(command: Sequence[str], directory: Path, shipped: Path, scratch: Path) -> Journal:
@@ -51,7 +46,10 @@ def record(command: Sequence[str], directory: Path, shipped: Path, scratch: Path
     outputs.mkdir()
     again = _redirected(command, outputs, scratch / "driver", shipped)
     with recorder.record(scratch / "journal") as journal:
-        done = subprocess.run(again, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        try:
+            done = subprocess.run(again, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except OSError as error:
+            raise Unrecorded(f"rustc cannot be run again: {error}", where=str(shipped)) from error
     made = [path for path in outputs.iterdir() if path.name == shipped.name]
     if done.returncode or not made:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit status {done.returncode}"
