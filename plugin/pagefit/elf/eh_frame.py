@@ -6,6 +6,7 @@ exception header encodings; the LSDA as gcc and LLVM write it, Itanium C++ ABI "
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -24,6 +25,8 @@ _FORMATS: Final = {0x0: (0, False), 0x2: (2, False), 0x3: (4, False), 0x4: (8, F
     0xB: (4, True),
     0xC: (8, True),
 }
+#: One number: bytes with their highest bit set, and a last one without.
+_LEB128: Final = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
 _REMEDY: Final = "Link the file again for the larger page size; its unwind tables are of a kind that is not understood."
 
 
@@ -220,13 +223,7 @@ def _used_types(cursor: Cursor, at: int, types: int) -> tuple[int, int]:
     encoding = cursor.integer(at, 1)
     length, at = cursor.leb(at + 1)
     actions = end = at + length
-    pending: set[int] = set()
-    while at < actions:
-        for _ in range(3):  # start, length, landing pad: distances inside the function, which never change
-            at = cursor.leb(at)[1] if encoding == _ULEB128 else at + cursor.format(at, encoding)[0]
-        action, at = cursor.leb(at)
-        if action:
-            pending.add(actions + action - 1)
+    pending = {actions + action - 1 for action in _actions(cursor, at, actions, encoding) if action}
     last, done = 0, set[int]()
     while pending:
         at = pending.pop()
@@ -238,6 +235,22 @@ def _used_types(cursor: Cursor, at: int, types: int) -> tuple[int, int]:
         if step and at + step not in done:
             pending.add(at + step)
     return last, end
+
+
+def _actions(cursor: Cursor, at: int, end: int, encoding: int) -> set[int]:
+    """The actions of the call sites between two addresses: behind start, length and landing pad, which never change."""
+    if encoding == _ULEB128:
+        fields = _LEB128.findall(cursor.data, at - cursor.start, end - cursor.start)
+        if sum(map(len, fields)) != end - at or len(fields) % 4:
+            raise cursor.refuse(at, "call sites that do not end where they should")
+        actions = set(fields[3::4])
+        return {sum((byte & 0x7F) << 7 * place for place, byte in enumerate(action)) for action in actions}
+    found: set[int] = set()
+    size = 3 * cursor.format(at, encoding)[0]
+    while at < end:
+        action, at = cursor.leb(at + size)
+        found.add(action)
+    return found
 
 
 def _listed(cursor: Cursor, at: int) -> Iterator[int]:

@@ -35,14 +35,20 @@ def tables(file: ElfFile) -> list[Section]:
     return found
 
 
-def symbols(file: ElfFile, table: Section, names: Container[int] | None = None) -> Iterator[Symbol]:
-    """The symbols of one table, in order; with `names`, those with one of these offsets of a name."""
+def symbols(
+    file: ElfFile, table: Section, names: Container[int] | None = None, sections: Container[int] | None = None
+) -> Iterator[Symbol]:
+    """The symbols of one table, in order; with `names`, those with one of these offsets of a name.
+
+    With `sections`, those of these sections; SHN_XINDEX, when it is one of them, stands for all beyond its reach.
+    """
     data = file.contents(table)
     extended = _extended(file, table)
     record = file.struct("IBBHPP" if file.header.bits == 64 else "IPPBBH")
     at = table.offset + (8 if file.header.bits == 64 else 4)
+    home = 3 if file.header.bits == 64 else 5
     for index, row in enumerate(record.iter_unpack(data[: len(data) // record.size * record.size])):
-        if names is not None and row[0] not in names:
+        if (names is not None and row[0] not in names) or (sections is not None and row[home] not in sections):
             at += record.size
             continue
         if file.header.bits == 64:

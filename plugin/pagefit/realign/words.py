@@ -73,8 +73,9 @@ def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     """
     word = file.header.bits // 8
     homes = [_delta(section, moves) for section in file.sections]
+    wanted = {*(index for index, delta in enumerate(homes) if delta != 0), *range(symbols.SHN_LORESERVE, 1 << 16)}
     for table in symbols.tables(file):
-        for symbol in symbols.symbols(file, table):
+        for symbol in symbols.symbols(file, table, sections=wanted):
             if symbol.section == symbols.SHN_UNDEF or symbol.type == _STT_TLS:
                 continue
             if symbol.section >= len(homes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -87,24 +88,29 @@ def _owners(
 
 def _code_only(code: Code, text: Text, hits: list[tuple[int, int]], data: set[int]) -> list[tuple[int, int]]:
     """Those of (index, page) whose word is an instruction; `data` are indexes of words that are none."""
-    marks = code.marks(text)
     if data:
         hits = [hit for hit in hits if hit[0] not in data]
-    if marks == [(text.section.addr, True)]:
-        return hits
-    marked, words, last = bool(marks), text.words, len(text.words) - 1
-    return [
-        (index, page)
-        for index, page in hits
-        # Most are used at once, which `_is_code` asks, too.
-        if (
-            not marked
-            and index < last
-            and (word := words[index + 1]) >> 5 & 31 == words[index] & 31
-            and (word & 0xFFC00000 == 0x91000000 or word & 0x3B000000 == 0x39000000)
+    words, end = text.words, len(text.words) - 1
+    kept: list[tuple[int, int]] = []
+    for first, last, marked in code.runs(text):
+        run = hits[bisect_left(hits, (first, 0)) : bisect_left(hits, (last, 0))]
+        kept += (
+            run
+            if marked
+            else (
+                (index, page)
+                for index, page in run
+                # Most are used at once, which `_is_code` asks, too.
+                if (
+                    marked is None
+                    and index < end
+                    and (word := words[index + 1]) >> 5 & 31 == words[index] & 31
+                    and (word & 0xFFC00000 == 0x91000000 or word & 0x3B000000 == 0x39000000)
+                )
+                or _is_code(code, text, index, "ADRP")
+            )
         )
-        or _is_code(code, text, index, "ADRP")
-    ]
+    return kept
 
 
 def adrs(code: Code, moves: Moves) -> Iterator[Patch]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 from pagefit.elf import eh_frame, symbols
@@ -106,6 +107,12 @@ class Code:
                     merged.append(mark)
             self._merged[text.section.index] = merged
         return self._merged[text.section.index]
+
+    def runs(self, text: Text) -> Iterator[tuple[int, int, bool | None]]:
+        """(first index, index behind, what `marked` says) of the words of a section, in runs."""
+        marks = [((address - text.section.addr + 3) // 4, kind) for address, kind in self.marks(text)]
+        for (first, marked), (last, _) in pairwise([(0, None), *marks, (len(text.words), None)]):
+            yield first, last, marked
 
     def marked(self, text: Text, pc: int) -> bool | None:
         """What mapping symbols say: True for code, False for data, None when the file has none there."""
