@@ -41,7 +41,8 @@ def heaviest_first(
 ) -> Iterator[_Result]:
     """`map` on threads as `in_order`, for items of very different weight, all of which are there.
 
-    The heavy ones begin first, or the threads would wait for one of them at the end; results wait for their turn.
+    The heavy ones begin first, or the threads would wait for one of them at the end. Results wait in memory for their
+    turn, all of them if need be.
     """
     threads = min(MOST_THREADS, os.cpu_count() or 1, len(items))
     if threads < 2:

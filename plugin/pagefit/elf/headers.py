@@ -74,7 +74,7 @@ class Segment(NamedTuple):
     `index` is its place in the program header table.
     """
 
-    index: int  # type: ignore[assignment]  # no tuple of numbers is searched for one
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     type: int
     flags: int
     offset: int

@@ -52,7 +52,7 @@ _SHDR: Final = {32: "IIIIIIIIII", 64: "IIQQQQIIQQ"}
 class Section(NamedTuple):
     """One section header (gABI 4-8): file offsets, memory addresses and sizes in bytes."""
 
-    index: int  # type: ignore[assignment]  # no tuple of numbers is searched for one
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     name: str
     type: int
     flags: int
