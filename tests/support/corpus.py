@@ -5,6 +5,7 @@ Sources are Debian's by name; objects are kept under `.cache/`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -12,10 +13,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pybind11
 import pytest
-from _pytest.mark import ParameterSet
 
 from support import debsource
 from support.labroots import command, locked, root
@@ -46,12 +47,12 @@ _ZSTD = ("common", "compress", "decompress")
 SOURCES = {
     "zlib": Source("zlib", ("*.c",), ("example.c", "minigzip.c"), ("-DHAVE_UNISTD_H",)),
     "lua": Source("lua5.4", ("src/*.c",), ("lua.c", "luac.c"), ("-DLUA_USE_LINUX",), "src"),
-    "zstd": Source(
-        "libzstd", tuple(f"lib/{part}/*.[cS]" for part in ("common", "compress", "decompress")), headers="lib"
-    ),
+    "zstd": Source("libzstd", tuple(f"lib/{part}/*.[cS]" for part in _ZSTD), headers="lib"),
     # The whole of sqlite in one file, as few of Debian's packages have it.
     "sqlite": Source("libdbd-sqlite3-perl", ("sqlite3.c",), (), ("-DSQLITE_ENABLE_FTS5", "-DSQLITE_THREADSAFE=1")),
 }
+
+_MODULE = Path(__file__).parents[1] / "realign/sources/module.cc"
 
 #: What the assembly of OpenSSL expects its C to define.
 _OPENSSL_C = """
@@ -67,7 +68,7 @@ _QUICK = frozenset({("zlib", "gcc"), ("openssl assembly", "gcc")})
 REFERENCES = {"openssl assembly": 17}
 
 
-def cases() -> list[ParameterSet]:
+def cases() -> list[Any]:
     """(name, compiler) of everything here, those that take long marked as slow."""
     pairs = [(name, by) for name in (*SOURCES, "pybind11", "openssl assembly") for by in ("gcc", "clang")]
     pairs += [(name, "gcc") for name in _OPENSSL]
@@ -93,7 +94,9 @@ def objects(name: str, machine: str, compiled_by: str = "gcc") -> Objects:
     """
     if name in _OPENSSL:
         return _openssl_library(name, machine)
-    with locked(f"objects/{name.replace(' ', '-')}-{machine}-{compiled_by}") as target:
+    recipe = (compiler(machine, compiled_by), SOURCES.get(name), _MODULE.read_text(), _OPENSSL_C)
+    digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
+    with locked(f"objects/{name.replace(' ', '-')}-{machine}-{compiled_by}-{digest}") as target:
         if not target.is_dir():
             unfinished = target.with_name(target.name + ".new")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -122,9 +125,8 @@ def _library(source: Source, folder: Path, compile_with: Sequence[str]) -> None:
 def _pybind11(folder: Path, machine: str, compiled_by: str) -> None:
     """A module with a class, exceptions and containers. Headers for each machine, for a host's own know only itself."""
     headers = root(MACHINES[machine], ["libpython3.11-dev"], dependencies=False) / "usr/include"
-    module = Path(__file__).parents[1] / "realign/sources/module.cc"
     includes = [f"-I{place}" for place in (pybind11.get_include(), headers / "python3.11", headers)]
-    _compile([*compiler(machine, compiled_by, cxx=True), "-std=c++17", "-g0", *includes], [module], folder)
+    _compile([*compiler(machine, compiled_by, cxx=True), "-std=c++17", "-g0", *includes], [_MODULE], folder)
 
 
 def _openssl_assembly(folder: Path, machine: str, compiled_by: str) -> None:

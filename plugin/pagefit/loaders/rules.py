@@ -132,7 +132,7 @@ _TABLE: Final = (
     Rule(
         "C11",
         "RELRO takes rights from what precedes it",
-        "The page in which PT_GNU_RELRO begins holds no writable or executable bytes in front of it.",
+        "The page in which PT_GNU_RELRO begins holds no writable or executable bytes in front of it (.dynamic apart).",
         "After relocation the page becomes read-only: SIGSEGV at the first write or call.",
         _RELRO,
         "glibc elf/dl-reloc.c _dl_protect_relro; musl; bionic",
