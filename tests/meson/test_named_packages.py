@@ -98,8 +98,10 @@ def test_more_libraries_and_programs(tmp_path: Path, program: Program, cross: bo
 @pytest.mark.parametrize(
     ("name", "code", "prints"),
     [
-        ("sharedlib-in-package", "import mypkg; print(mypkg.prodsum(2, 3, 4))", "11\n"),
         ("link-against-local-lib", "import example; print(example.example_sum(1, 2))", "3\n"),
+        pytest.param(
+            *("sharedlib-in-package", "import mypkg; print(mypkg.prodsum(2, 3, 4))", "11\n"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_package_of_meson_python_with_an_internal_library(tmp_path: Path, name: str, code: str, prints: str) -> None:

@@ -11,13 +11,11 @@ import pytest
 from support import packages
 from support.mesons import alignments, run
 
-PROJECTS = [
-    "common/6 linkshared",
+PROJECTS = ["common/6 linkshared"]
+MORE = [
     "common/178 bothlibraries",
     "common/98 subproject subdir",
     "rust/2 sharedlib",
-]
-MORE = [
     "common/117 shared module",
     "common/137 whole archive",
     "common/145 recursive linking",
