@@ -15,11 +15,9 @@ from pagefit.elf.sections import ElfFile, mapped, open_elf
 from pagefit.errors import Refused
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES
-from pagefit.realign import hazards, references, signatures
-from pagefit.realign.arch import architecture
+from pagefit.realign import signatures
 from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
-from pagefit.realign.dwarf import is_debug
 from pagefit.realign.parts import check
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
@@ -72,6 +70,13 @@ def draft_for(file: ElfFile, page_size: int, layout: Layout, drop_debug: bool = 
 
 
 def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bool) -> Draft:
+    if candidate.cls.startswith("a"):
+        return draft(file, candidate.placed, page_size)
+    # Only files whose addresses change need these imports.
+    from pagefit.realign import hazards, references
+    from pagefit.realign.arch import architecture
+    from pagefit.realign.dwarf import is_debug
+
     if candidate.cls == "c":
         hazards.check(file, page_size)
     dropped = [section for section in file.sections if drop_debug and candidate.cls == "c" and is_debug(section)]

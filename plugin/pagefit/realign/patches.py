@@ -5,7 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+#: Kinds of patches that replace a whole table which has several encodings.
+PACKED: Final = frozenset({"relr", "aps2-rel", "aps2-rela"})
 
 
 class Patch(NamedTuple):

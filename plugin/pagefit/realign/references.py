@@ -6,16 +6,12 @@ A table yields references; a patch adds to the old value what its target moves, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign import dwarf, relocs, unwind, words
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
-
-#: Kinds of patches that replace a whole table which has several encodings.
-PACKED: Final = frozenset({"relr", "aps2-rel", "aps2-rela"})
 
 
 def tables(file: ElfFile, moves: Moves, *, debug: bool = True) -> Iterator[Patch]:

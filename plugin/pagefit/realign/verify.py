@@ -14,8 +14,7 @@ from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.arch import architecture
 from pagefit.realign.draft import Draft
-from pagefit.realign.patches import Patch
-from pagefit.realign.references import PACKED, tables
+from pagefit.realign.patches import PACKED, Patch
 
 _WINDOW = 1 << 20
 
@@ -26,6 +25,8 @@ def verify(draft: Draft, after: ElfFile) -> None:
         raise _failed(draft, "its headers are not those that were planned")
     if not draft.moves.moved:
         return
+    from pagefit.realign.references import tables  # not needed for most files
+
     _bytes(draft, after)
     back = (patch for patch in tables(after, draft.moves.inverse()) if patch.kind not in PACKED)
     forth = (patch for patch in draft.tables if patch.kind not in PACKED)
