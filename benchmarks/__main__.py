@@ -17,6 +17,7 @@ from benchmarks import (
     realigning,
     recording,
     repacking,
+    sdists,
     starting,
 )
 from benchmarks.results import Part, write
@@ -30,7 +31,7 @@ def main() -> int:
         "--only",
         nargs="+",
         metavar="PART",
-        help="some of: check, repack, realign, pack, grow, start, record, padding, guile, paging",
+        help="some of: check, repack, realign, pack, grow, start, record, padding, sdists, guile, paging",
     )
     args = parser.parse_args()
     sizes = list(inputs.WHEELS)[: 4 if args.small else None]
@@ -46,6 +47,7 @@ def main() -> int:
         "start": lambda: starting.run(bin_),
         "record": lambda: recording.run(pagefit),
         "padding": padding.run,
+        "sdists": sdists.run,
         "guile": guile.run,
         "paging": paging.run,
     }

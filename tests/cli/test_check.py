@@ -231,6 +231,13 @@ def test_the_command_ends_quietly_when_its_reader_does(files: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_report_that_cannot_be_written_is_one_sentence(files: Path) -> None:
+    command = [sys.executable, "-m", "pagefit", "check", "bad.so"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (2, "pagefit: [Errno 28] No space left on device\n")
+
+
 def test_a_terminal_gets_a_table_and_no_color_is_honoured(files: Path) -> None:
     def shown(**extra: str) -> str:
         command = [sys.executable, "-m", "pagefit", "check", "p.tar.gz"]

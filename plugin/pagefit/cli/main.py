@@ -55,12 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pagefit: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough (`| head`).
+        _stop_printing()
         return 128 + 13
+    except OSError as error:
+        # What is read and written is PagefitError's; what is printed can fail as well, on a full disk for one.
+        _stop_printing()
+        print(f"pagefit: {error}", file=sys.stderr)
+        return PagefitError.exit_code
     except KeyboardInterrupt:
         return 128 + 2
     return status
+
+
+def _stop_printing() -> None:
+    """Let what is left to print go nowhere: at exit Python would try, and complain, once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: Sequence[str]) -> int:
