@@ -53,7 +53,9 @@ def run_once(command: Command, before: Callable[[], object] | None = None) -> Sa
     if before:
         before()
     words = [str(word) for word in command]
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", _LAUNCHER, *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, *words], capture_output=True, text=True, errors="replace"
+    )
     if done.returncode:
         raise RuntimeError(f"{words[0]} did not start: {done.stderr[-2000:]}")
     status, wall, cpu, peak = json.loads(done.stdout)

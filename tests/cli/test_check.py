@@ -183,6 +183,20 @@ def test_a_baseline_excuses_by_path_and_rule_and_goes_stale(files: Path, capsys:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '[[tool.pagefit.check.exceptions]]\npath = "*bad.so"\n',
+        "[[ tool . 'pagefit' . check.exceptions]]\npath = '*bad.so'\n",
+        '[tool]\npagefit.check.exceptions = [{path = "*bad.so"}]\n',
+        'tool = {pagefit = {check = {exceptions = [{path = "*bad.so"}]}}}\n',
+    ],
+)
+def test_a_project_may_spell_its_exceptions_as_toml_allows(files: Path, capsys: Capture, text: str) -> None:
+    Path("pyproject.toml").write_text(text)
+    assert check(capsys, "p.tar.gz", "bad.so")[0] == 0
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("[[exceptions]]\nrules = []", "no `path`"),

@@ -55,11 +55,16 @@ def load(path: str | None = None) -> tuple[Known, ...]:
         return _parse(_toml(path), path)
     if os.path.isfile(FILE_NAME):
         return _parse(_toml(FILE_NAME), FILE_NAME)
-    # Importing a TOML parser takes as long as checking a wheel.
-    if os.path.isfile(_PROJECT) and b"pagefit" in _content(_PROJECT):
+    if os.path.isfile(_PROJECT) and _has_table(_content(_PROJECT)):
         table = _toml(_PROJECT).get("tool", {}).get("pagefit", {}).get("check", {})
         return _parse(table, f"{_PROJECT} [tool.pagefit.check]")
     return ()
+
+
+def _has_table(project: bytes) -> bool:
+    """Whether a pyproject.toml can have a table `tool.pagefit`; importing a parser takes as long as a small check."""
+    text = project.translate(None, b" \t'\"")
+    return b"pagefit" in text and any(start in text for start in (b"tool.pagefit", b"[tool]", b"tool="))
 
 
 def _content(path: str) -> bytes:
