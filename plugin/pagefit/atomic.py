@@ -46,10 +46,13 @@ def copy_with_holes(reader: IO[bytes], writer: IO[bytes]) -> None:
     `writer` has to be a new file. Raises OSError.
     """
     size = 0
+    zeros = bytes(_BLOCK)
     while chunk := reader.read(_CHUNK):
-        for start in range(0, len(chunk), _BLOCK):
-            block = chunk[start : start + _BLOCK]
-            if block.count(0) == len(block):
+        # Most of what is copied has no zeros to leave out, which a search finds out faster than a look at each block.
+        step = _BLOCK if zeros in chunk else _CHUNK
+        for start in range(0, len(chunk), step):
+            block = chunk[start : start + step]
+            if block == zeros[: len(block)]:
                 writer.seek(len(block), os.SEEK_CUR)
             else:
                 writer.write(block)

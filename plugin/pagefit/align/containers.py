@@ -92,8 +92,11 @@ def _mend_all(source: Path, scratch: Path, request: Request) -> tuple[list[Outco
 
 
 def _mend(outcome: Outcome, member: Member, original: Path, target: Path, request: Request) -> Outcome:
+    """Mend a file where it lies, or a copy at `original` of one that lies in an archive."""
     if "!" in outcome.path:
         return outcome.refused("it lies in an archive inside this one: align that archive by itself")
+    if len(member.names) == 1:
+        return passes.mend(outcome, Path(member.names[0]), target, request)
     with original.open("wb") as copy:
         for offset in range(0, member.size, _CHUNK):
             copy.write(member.read_at(offset, min(_CHUNK, member.size - offset)))
