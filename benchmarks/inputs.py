@@ -32,8 +32,8 @@ ARCHIVES = {
     "libssl-dev": ["libcrypto.a"],
     "libcrypto++-dev": ["libcrypto++.a"],
 }
-#: By Debian's name of an architecture, the prefix of its tools.
-TOOLS = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}
+#: By Debian's name of an architecture, that of its tools and folders.
+MACHINES = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}
 
 
 def run(*words: object, cwd: Path | None = None) -> None:
@@ -73,7 +73,7 @@ def objects(machine: str) -> list[Path]:
         for package in partial.glob("*.deb"):
             run("dpkg-deb", "-x", package, partial)
         partial.rename(folder)
-    return [folder / "usr/lib" / TOOLS[machine] / name for names in ARCHIVES.values() for name in names]
+    return [folder / "usr/lib" / MACHINES[machine] / name for names in ARCHIVES.values() for name in names]
 
 
 def link(machine: str, archives: Sequence[Path], page_size: int, linker: str, target: Path) -> list[object]:
@@ -81,7 +81,7 @@ def link(machine: str, archives: Sequence[Path], page_size: int, linker: str, ta
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = f"-Wl,-z,max-page-size={page_size},-z,common-page-size={page_size}"
     whole = ["-Wl,--whole-archive", *archives, "-Wl,--no-whole-archive", "-Wl,--allow-multiple-definition"]
-    driver = [f"{TOOLS[machine]}-g++", f"-fuse-ld={linker}", "-shared", "-Wl,-Bsymbolic", pages]
+    driver = ["clang++", f"--target={MACHINES[machine]}", f"-fuse-ld={linker}", "-shared", "-Wl,-Bsymbolic", pages]
     return [*driver, *whole, "-Wl,--unresolved-symbols=ignore-all", "-o", target]
 
 

@@ -37,7 +37,7 @@ def _addresses_move(pagefit: Path) -> Comparison:
         "Relinking without objects, addresses moved (class c)",
         "aarch64: faster than LIEF's load + write from 10 MB on, 10 s and 3 times the file in memory for 100 MB of text; x86-64: 60 s",
     )
-    for machine in inputs.TOOLS:
+    for machine in inputs.MACHINES:
         archives = inputs.objects(machine)
         for kept in (archives[2:3], archives[:1], archives):
             library = inputs.CACHE / "linked" / f"{machine}-{len(kept)}-{kept[0].stem}.so"

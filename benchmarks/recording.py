@@ -34,7 +34,7 @@ def run(pagefit: Path) -> list[Part]:
         inside = ["env", f"PATH={bin_}:/usr/local/bin:/usr/bin:/bin"]
         ours = [*inside, pagefit, "record", "-o", journal, "--", *build]
         theirs = {"the build alone": [*inside, *build]}
-        part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=5, before=clean)
+        part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=3, before=clean)
     return [part]
 
 
