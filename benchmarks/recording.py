@@ -14,7 +14,7 @@ from benchmarks.results import Comparison, Part
 PACKAGES = {
     "setuptools": ("regex==2024.11.6", ["setuptools", "wheel"]),
     "meson-python": ("contourpy==1.3.1", ["meson-python", "pybind11", "ninja"]),
-    "CMake": ("levenshtein==0.26.1", ["scikit-build-core", "Cython", "cmake", "ninja"]),
+    "CMake": ("levenshtein==0.26.1", ["scikit-build-core<0.11", "Cython<3.1", "cmake<4", "ninja"]),
 }
 
 
@@ -34,7 +34,7 @@ def run(pagefit: Path) -> list[Part]:
         inside = ["env", f"PATH={bin_}:/usr/local/bin:/usr/bin:/bin"]
         ours = [*inside, pagefit, "record", "-o", journal, "--", *build]
         theirs = {"the build alone": [*inside, *build]}
-        part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=3, before=clean)
+        part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=5, before=clean)
     return [part]
 
 

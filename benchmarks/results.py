@@ -13,6 +13,8 @@ from pathlib import Path
 from benchmarks import plots
 from benchmarks.harness import Row
 
+#: A bar that ends no cell of a table.
+_BAR = r"\|"
 _HEADING = """\
 # Results
 
@@ -37,7 +39,7 @@ class Comparison:
         for row in self.rows:
             mine, theirs = row.ours, row.theirs
             lines.append(
-                f"| {row.subject} | {row.peer} | **{row.ratio:.2f}×** | {mine.wall:.3f} s | {theirs.wall:.3f} s "
+                f"| {row.subject} | {row.peer.replace('|', _BAR)} | **{row.ratio:.2f}×** | {mine.wall:.3f} s | {theirs.wall:.3f} s "
                 f"| {mine.cpu:.2f} s | {theirs.cpu:.2f} s | {mine.peak / 2**20:.0f} MiB | {theirs.peak / 2**20:.0f} MiB |"
             )
         return "\n".join(lines)

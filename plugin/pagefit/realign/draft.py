@@ -53,6 +53,10 @@ class Draft:
         self.change(memoryview(out), offset)
         return bytes(out)
 
+    def changes(self, offset: int, length: int) -> bool:
+        """Whether bytes in a range of the result may differ from those that they are copied from."""
+        return bool(self.code.words) or any(self._changes(offset, offset + length))
+
     def change(self, window: memoryview, offset: int) -> None:
         """Make what was copied to an offset of the result what the result has there."""
         for old, new, size in self.layout.spans(offset, len(window)):
