@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pagefit.atomic import copy_with_holes, replacing
+from pagefit.atomic import copy_range, copy_with_holes, replacing, write_with_holes
 from pagefit.errors import InputError, OutputError
 from support.limits import no_file_longer_than
 
@@ -63,6 +65,28 @@ def test_padding_becomes_a_hole_and_reads_as_zeros(size: int, tmp_path: Path) ->
     data = b"head" + bytes(size) + b"tail" + bytes(size)
     target = tmp_path / "x"
     with replacing(target) as file:
-        copy_with_holes(io.BytesIO(data), file)
+        write_with_holes(data, file)
     assert target.read_bytes() == data
     assert target.stat().st_blocks * 512 <= 16384
+    with target.open("rb") as source, replacing(tmp_path / "y") as file:
+        copy_with_holes(source.fileno(), file.fileno())
+    assert (tmp_path / "y").read_bytes() == data
+    assert (tmp_path / "y").stat().st_blocks * 512 <= 16384
+
+
+def _cannot(*_: object) -> int:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
+@pytest.mark.parametrize("kernel", [os.copy_file_range, _cannot, lambda *_: 0])
+def test_what_the_kernel_does_not_copy_is_copied_all_the_same(
+    kernel: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(256)) * 5000
+    (tmp_path / "x").write_bytes(data)
+    monkeypatch.setattr(os, "copy_file_range", kernel)
+    with (tmp_path / "x").open("rb") as source, (tmp_path / "y").open("w+b") as file:
+        copy_range(source.fileno(), file.fileno(), 1000, 7, 1_200_000)
+        assert (tmp_path / "y").read_bytes() == bytes(7) + data[1000:1_201_000]
+        with pytest.raises(OSError, match="became shorter"):
+            copy_range(source.fileno(), file.fileno(), 1000, 7, len(data))

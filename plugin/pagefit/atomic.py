@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from pagefit.errors import OutputError
 #: File systems keep holes in blocks of this size or a divisor of it (bytes).
 _BLOCK: Final = 4096
 _CHUNK: Final = 1 << 20
+#: What file systems, and kernels, say that cannot copy from one file to the other by themselves.
+_CANNOT: Final = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
 @contextlib.contextmanager
@@ -40,24 +43,54 @@ def replacing(target: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
             os.unlink(unfinished)
 
 
-def copy_with_holes(reader: IO[bytes], writer: IO[bytes]) -> None:
-    """Copy all that `reader` holds, leaving whole blocks of zeros unwritten: padding takes no room on the disk then.
+def write_with_holes(data: bytes, writer: IO[bytes]) -> None:
+    """Write all of `data`, leaving whole blocks of zeros unwritten: padding takes no room on the disk then.
 
     `writer` has to be a new file. Raises OSError.
     """
-    size = 0
     zeros = bytes(_BLOCK)
-    while chunk := reader.read(_CHUNK):
-        # Most of what is copied has no zeros to leave out, which a search finds out faster than a look at each block.
-        step = _BLOCK if zeros in chunk else _CHUNK
-        for start in range(0, len(chunk), step):
-            block = chunk[start : start + step]
-            if block == zeros[: len(block)]:
-                writer.seek(len(block), os.SEEK_CUR)
-            else:
-                writer.write(block)
-        size += len(chunk)
-    writer.truncate(size)
+    for start in range(0, len(data), _BLOCK):
+        block = data[start : start + _BLOCK]
+        if block == zeros[: len(block)]:
+            writer.seek(len(block), os.SEEK_CUR)
+        else:
+            writer.write(block)
+    writer.truncate(len(data))
+
+
+def copy_with_holes(source: int, target: int) -> None:
+    """Copy a whole file to a new one, by their descriptors; where it has holes, the copy has holes. Raises OSError."""
+    size = os.fstat(source).st_size
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                break
+            raise
+        end = os.lseek(source, start, os.SEEK_HOLE)
+        copy_range(source, target, start, start, end - start)
+    os.ftruncate(target, size)
+
+
+def copy_range(source: int, target: int, start: int, at: int, length: int) -> None:
+    """Copy `length` bytes from the offset `start` of a file to the offset `at` of another, by their descriptors.
+
+    The kernel does it where it can, on some file systems by sharing. Raises OSError, also when the file ends before.
+    """
+    while length:
+        count = 0
+        try:
+            count = os.copy_file_range(source, target, length, start, at)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+        if not count:  # some file systems do not say that they cannot
+            count = os.pwrite(target, os.pread(source, min(length, _CHUNK), start), at)
+        if not count:
+            raise OSError("the file became shorter while it was read")
+        start, at, length = start + count, at + count, length - count
 
 
 def make_folder(path: Path) -> None:

@@ -77,6 +77,6 @@ def copy(source: Path, target: Path, *, like: Path) -> None:
     """Write the bytes of one file to `target`, whole or not at all, with the mode and times of `like`."""
     status = like.stat()
     with source.open("rb") as reader, replacing(target, mode=status.st_mode & 0o7777) as writer:
-        copy_with_holes(reader, writer)
+        copy_with_holes(reader.fileno(), writer.fileno())
     # Guile takes an object file only while it is not older than its source, and ninja compares times, too.
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

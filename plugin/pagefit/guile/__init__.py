@@ -6,14 +6,13 @@ this program. How Guile's loader judges a file is `pagefit.loaders.guile`'s busi
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pagefit.atomic import copy_with_holes, replacing
+from pagefit.atomic import replacing, write_with_holes
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.errors import ConfigError, Refused
 from pagefit.guile.format import Version, bytecode_version, is_guile_2_0, variant
@@ -105,6 +104,6 @@ def realign(source: Path, target: Path, page_size: int) -> Realigned:
     status = source.stat()
     with replacing(target, mode=stat.S_IMODE(status.st_mode)) as file:
         # As in files of Guile 3.0.10, padding is a hole.
-        copy_with_holes(io.BytesIO(data), file)
+        write_with_holes(data, file)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     return realigned
