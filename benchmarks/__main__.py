@@ -41,7 +41,7 @@ def main() -> int:
     parts: dict[str, Callable[[], list[Part]]] = {
         "check": lambda: checking.run(pagefit, sizes),
         "repack": lambda: repacking.run(bin_, sizes),
-        "realign": lambda: realigning.run(pagefit),
+        "realign": lambda: realigning.run(bin_),
         "pack": lambda: packing.run(pagefit, ["14 MB", "39 MB"]),
         "grow": lambda: growing.run(bin_, small=args.small),
         "start": lambda: starting.run(bin_),

@@ -8,17 +8,24 @@ from benchmarks import inputs
 from benchmarks.harness import Command, compare, run_once
 from benchmarks.results import Comparison, Part
 
+#: The engine by itself, without the command's passes before and after it.
+ENGINE = """
+import sys
+from pathlib import Path
+from pagefit.realign import realign
+realign(Path(sys.argv[1]), Path(sys.argv[2]), 65536)
+"""
 LIEF_WRITE = "import sys, lief; lief.ELF.parse(sys.argv[1]).write(sys.argv[2])"
 #: Bytes of read-only data of libraries that hold little else.
 _BULK = {"40 MB": 40_000_000, "400 MB": 400_000_000}
 
 
-def run(pagefit: Path) -> list[Part]:
+def run(bin_: Path) -> list[Part]:
     """Classes whose addresses stay, and class c for both machines."""
-    return [_addresses_stay(pagefit), _addresses_move(pagefit)]
+    return [_addresses_stay(bin_), _addresses_move(bin_ / "pagefit")]
 
 
-def _addresses_stay(pagefit: Path) -> Comparison:
+def _addresses_stay(bin_: Path) -> Comparison:
     part = Comparison(
         "Writing an ELF file whose addresses stay",
         "at most 1.5 times the time of cp (0.67×), below 20 MiB",
@@ -28,7 +35,10 @@ def _addresses_stay(pagefit: Path) -> Comparison:
     for name, length in _BULK.items():
         subjects[f"data, {name}, class a0"] = _aligned_but_for_its_header(length)
     for subject, library in subjects.items():
-        part.rows += compare(subject, _ours(pagefit, library), _writers(library, lief=library.stat().st_size < 1e8))
+        writers = _writers(library, lief=library.stat().st_size < 1e8)
+        part.rows += compare(subject, _ours(bin_ / "pagefit", library), writers)
+        engine = [bin_ / "python", "-c", ENGINE, library, inputs.SCRATCH / "engine.so"]
+        part.rows += compare(f"{subject}, the engine alone", engine, {"cp": writers["cp"]})
     return part
 
 
