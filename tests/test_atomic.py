@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_padding_becomes_a_hole_and_reads_as_zeros(size: int, tmp_path: Path) ->
     data = b"head" + bytes(size) + b"tail" + bytes(size)
     target = tmp_path / "x"
     with replacing(target) as file:
-        write_with_holes(data, file)
+        write_with_holes(io.BytesIO(data), file)
     assert target.read_bytes() == data
     assert target.stat().st_blocks * 512 <= 16384
     with target.open("rb") as source, replacing(tmp_path / "y") as file:

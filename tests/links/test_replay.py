@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pagefit import align
+from pagefit.align import Request
 from pagefit.cli import record as command
 from pagefit.errors import InputError, OutputError, Refused
 from pagefit.links.journal import Journal
@@ -34,6 +36,14 @@ def test_replays_in_threads_do_not_disturb_each_other(source: Path, tmp_path: Pa
         )
         assert {result.proof for result in results} == {"bit for bit"}
     assert {path.suffix for path in source.iterdir()} == {".c", ".so"}
+
+
+def test_padding_takes_no_room_on_the_disk(source: Path, tmp_path: Path) -> None:
+    journal = recorded(f"{LINK} -fuse-ld=bfd", source, tmp_path / "journal")
+    report = align.path(source / "lib.so", Request(K64, everywhere=True, relink=align.relinker(journal)))
+    assert [outcome.engine for outcome in report.mended] == ["relink"]
+    status = (source / "lib.so").stat()
+    assert status.st_size > K64 >= 2 * status.st_blocks * 512
 
 
 def test_commands_too_long_for_the_system_are_replayed(source: Path, tmp_path: Path) -> None:

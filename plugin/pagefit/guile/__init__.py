@@ -6,6 +6,7 @@ this program. How Guile's loader judges a file is `pagefit.loaders.guile`'s busi
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from dataclasses import dataclass
@@ -104,6 +105,6 @@ def realign(source: Path, target: Path, page_size: int) -> Realigned:
     status = source.stat()
     with replacing(target, mode=stat.S_IMODE(status.st_mode)) as file:
         # As in files of Guile 3.0.10, padding is a hole.
-        write_with_holes(data, file)
+        write_with_holes(io.BytesIO(data), file)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     return realigned

@@ -66,7 +66,7 @@ def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Rel
                 result = replay.run(edit.with_page_size(changed, page_size))
             _check(read_facts(result), now, shipped)
             with atomic.replacing(target, mode=shipped.stat().st_mode & 0o7777) as new, result.open("rb") as made:
-                shutil.copyfileobj(made, new)
+                atomic.write_with_holes(made, new)
     except OSError as error:
         raise InputError(f"relinking it failed: {error}", where=str(shipped)) from error
     return Relinked(recipe, proof, page_size)
