@@ -11,7 +11,7 @@ import pytest
 from installer.sources import WheelFile
 
 from pagefit.loaders.verdict import Verdict
-from support import frontends, lab, readelf, samples
+from support import aarch64, frontends, lab, readelf, samples
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 
@@ -19,25 +19,6 @@ EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 def slow(*values: str) -> Any:
     """A parameter for the slow run; another one of the same test runs always."""
     return pytest.param(*values, marks=pytest.mark.slow)
-
-
-CROSS_FILE = """
-[binaries]
-c = 'aarch64-linux-gnu-gcc'
-cpp = 'aarch64-linux-gnu-g++'
-ar = 'aarch64-linux-gnu-gcc-ar'
-strip = 'aarch64-linux-gnu-strip'
-
-[host_machine]
-system = 'linux'
-cpu_family = 'aarch64'
-cpu = 'aarch64'
-endian = 'little'
-
-[built-in options]
-c_link_args = ['-Wl,-z,max-page-size=4096']
-cpp_link_args = ['-Wl,-z,max-page-size=4096']
-"""
 
 
 @pytest.mark.parametrize(
@@ -124,15 +105,8 @@ def test_with_build_isolation(tmp_path: Path, name: str, frontend: str, local_in
 
 @pytest.mark.parametrize("name", samples.SAMPLES)
 def test_cross_compiled_samples_load_at_64k_under_the_real_loader(tmp_path: Path, name: str) -> None:
-    (tmp_path / "cross.ini").write_text(CROSS_FILE)
-    env = {
-        "_PYTHON_HOST_PLATFORM": "linux-aarch64",
-        "CC": "aarch64-linux-gnu-gcc",
-        "CXX": "aarch64-linux-gnu-g++",
-        "LDSHARED": "aarch64-linux-gnu-gcc -shared",
-        "LDCXXSHARED": "aarch64-linux-gnu-g++ -shared",
-        "LDFLAGS": "-Wl,-z,max-page-size=4096",
-    }
+    (tmp_path / "cross.ini").write_text(aarch64.MESON_FILE)
+    env = aarch64.SETUPTOOLS
     if name == "meson":
         env = {"_PYTHON_HOST_PLATFORM": "linux-aarch64"}
     settings = {"setup-args": f"--cross-file={tmp_path / 'cross.ini'}"} if name == "meson" else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from support import aarch64
 from support.mesons import alignments, run
 from support.projects import write_project
 
@@ -32,18 +33,6 @@ PROJECT = {
         int main(void) { printf("%d\\n", sum()); return 0; }
     """,
 }
-CROSS = """
-    [binaries]
-    c = 'aarch64-linux-gnu-gcc'
-    strip = 'aarch64-linux-gnu-strip'
-    [built-in options]
-    c_link_args = ['-Wl,-z,max-page-size=4096']
-    [host_machine]
-    system = 'linux'
-    cpu_family = 'aarch64'
-    cpu = 'aarch64'
-    endian = 'little'
-"""
 WIDTHS = {
     "meson.build": """
         project('widths', 'c', version: '1')
@@ -73,7 +62,7 @@ def machine(path: Path) -> str:
 
 
 def test_tools_for_the_build_machine_beside_artifacts_for_another(tmp_path: Path) -> None:
-    write_project(tmp_path, {"cross.ini": CROSS})
+    write_project(tmp_path, {"cross.ini": aarch64.MESON_FILE})
     build = configured(tmp_path, PROJECT, "--cross-file", tmp_path / "cross.ini")
     printed = run("ninja", "-C", build)
     assert "Generating generated" in printed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import aarch64
 from support.mesons import alignments, run
 from support.projects import write_project
 
@@ -147,22 +148,7 @@ def test_ways_of_building(project: Callable[..., Path], arguments: tuple[str, ..
 
 def test_a_cross_build(project: Callable[..., Path], tmp_path: Path) -> None:
     cross = tmp_path / "aarch64.ini"
-    cross.write_text(
-        """
-        [binaries]
-        c = 'aarch64-linux-gnu-gcc'
-        cpp = 'aarch64-linux-gnu-g++'
-        strip = 'aarch64-linux-gnu-strip'
-        [built-in options]
-        c_link_args = ['-Wl,-z,max-page-size=4096']
-        cpp_link_args = ['-Wl,-z,max-page-size=4096']
-        [host_machine]
-        system = 'linux'
-        cpu_family = 'aarch64'
-        cpu = 'aarch64'
-        endian = 'little'
-        """.replace("\n        ", "\n")
-    )
+    cross.write_text(aarch64.MESON_FILE)
     build = project("--cross-file", str(cross))
     assert "3 ELF files: 3 mended" in run("ninja", "-C", build)
     qemu = ("qemu-aarch64", "-p", "65536", "-L", "/usr/aarch64-linux-gnu")

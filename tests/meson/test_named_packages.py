@@ -10,24 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from support import debsource, frontends, packages
+from support import aarch64, debsource, frontends, packages
 from support.mesons import run
 from support.projects import write_project
 
 pytestmark = pytest.mark.network
-
-CROSS = """
-    [binaries]
-    c = 'aarch64-linux-gnu-gcc'
-    strip = 'aarch64-linux-gnu-strip'
-    [built-in options]
-    c_link_args = ['-Wl,-z,max-page-size=4096', '-Wl,-z,common-page-size=4096']
-    [host_machine]
-    system = 'linux'
-    cpu_family = 'aarch64'
-    cpu = 'aarch64'
-    endian = 'little'
-"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,7 @@ def build_and_run(program: Program, tmp_path: Path, *, cross: bool) -> None:
     arguments = []
     qemu = []
     if cross:
-        write_project(tmp_path, {"cross.ini": CROSS})
+        write_project(tmp_path, {"cross.ini": aarch64.MESON_FILE})
         arguments = ["--cross-file", tmp_path / "cross.ini"]
         qemu = ["qemu-aarch64", "-p", "65536", "-L", "/usr/aarch64-linux-gnu"]
     source = shutil.copytree(debsource.source(program.package), tmp_path / "source") / program.folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pagefit.cli.main import main
-from support import frontends, lab, labkernel, samples
+from support import aarch64, frontends, lab, labkernel, samples
 from support.labroots import root
 
 pytestmark = pytest.mark.network
@@ -23,12 +23,7 @@ def wheel(folder: Path, debian: Path, *, pagefit: bool) -> Path:
     project = samples.copy("setuptools", folder, pagefit=pagefit)
     include = debian / "usr/include"
     env = {
-        "_PYTHON_HOST_PLATFORM": "linux-aarch64",
-        "CC": "aarch64-linux-gnu-gcc",
-        "CXX": "aarch64-linux-gnu-g++",
-        "LDSHARED": "aarch64-linux-gnu-gcc -shared",
-        "LDCXXSHARED": "aarch64-linux-gnu-g++ -shared",
-        "LDFLAGS": "-Wl,-z,max-page-size=4096",
+        **aarch64.SETUPTOOLS,
         "CFLAGS": f"-I{include}/python3.11 -idirafter {include}",
     }
     built = frontends.build_wheel("build", project, project / "dist", env=env)
