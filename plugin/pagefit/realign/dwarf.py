@@ -154,11 +154,16 @@ def _address_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
         length, version, size, segment = file.struct("IHBB").unpack_from(file.data, at)
         if (version, size, segment) != (5, word, 0) or at + 4 + length > section.file_end:
             raise Refused("the table .debug_addr is not of DWARF 5", where=file.where, remedy=_REMEDY)
-        for place in range(at + 8, at + 4 + length, word):
-            (target,) = file.struct("P").unpack_from(file.data, place)
-            if _moves(target, moves):
-                yield Reference(place, word, None, target, _KIND)
+        yield from _addresses(file, moves, range(at + 8, at + 4 + length, word))
         at += 4 + length
+
+
+def _addresses(file: ElfFile, moves: Moves, places: range) -> Iterator[Reference]:
+    """The addresses at these offsets that move."""
+    for place in places:
+        (target,) = file.struct("P").unpack_from(file.data, place)
+        if _moves(target, moves):
+            yield Reference(place, file.header.bits // 8, None, target, _KIND)
 
 
 def _range_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
@@ -172,8 +177,5 @@ def _range_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
         end = at + 4 + length
         if (version, size, segment) != (2, word, 0) or end > section.file_end:
             raise Refused("the table .debug_aranges is of an unknown kind", where=file.where, remedy=_REMEDY)
-        for place in range(at + (12 + 2 * word - 1) // (2 * word) * (2 * word), end, 2 * word):
-            (target,) = file.struct("P").unpack_from(file.data, place)
-            if _moves(target, moves):
-                yield Reference(place, word, None, target, _KIND)
+        yield from _addresses(file, moves, range(at + (12 + 2 * word - 1) // (2 * word) * (2 * word), end, 2 * word))
         at = end
