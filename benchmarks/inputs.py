@@ -10,6 +10,7 @@ import sys
 import venv
 import zipfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,12 +100,42 @@ def library(length: int, target: Path) -> None:
 
 def peers() -> Path:
     """The `bin` folder of an environment with every peer that comes from the package index."""
-    folder = CACHE / "peers"
+    return environment("peers", PEERS)
+
+
+def environment(name: str, requirements: Sequence[str]) -> Path:
+    """The `bin` folder of an environment with these packages, made once."""
+    folder = CACHE / name
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True, clear=True)
-        run(folder / "bin/pip", "install", "-q", *PEERS)
+        run(folder / "bin/pip", "install", "-q", *requirements)
         (folder / "ready").touch()
     return folder / "bin"
+
+
+def sdist(requirement: str, bin_: Path | None = None) -> Path:
+    """A published source distribution, downloaded once with pip.
+
+    pip builds its metadata in the environment with the folder `bin_`, or without one in an environment that it makes.
+    """
+    folder = CACHE / "sdists" / requirement
+    if not list(folder.glob("*.tar.gz")):
+        isolated = [sys.executable, "-m", "pip", "download"]
+        pip = [*activated(bin_), bin_ / "pip", "download", "--no-build-isolation"] if bin_ else isolated
+        run(*pip, "-q", "--no-deps", "--no-binary=:all:", "-d", folder, requirement)
+    return next(folder.glob("*.tar.gz"))
+
+
+def activated(bin_: Path) -> list[object]:
+    """What to put before a command for the tools of an environment to come first, as when it is activated."""
+    return ["env", f"PATH={bin_}:/usr/local/bin:/usr/bin:/bin"]
+
+
+@cache
+def samples() -> Path:
+    """The folder of `make demo`: the wheels of the sample projects in `before`, 4K-linked, and `dist`."""
+    run(sys.executable, ROOT / "sample_project" / "demo.py")
+    return ROOT / ".cache" / "demo"
 
 
 def product() -> Path:

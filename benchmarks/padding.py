@@ -58,8 +58,7 @@ def run() -> list[Part]:
 
 def _wheels() -> Iterator[Path]:
     """The sample projects as they are without pagefit, and published wheels."""
-    inputs.run(sys.executable, inputs.ROOT / "sample_project" / "demo.py")
-    yield from sorted((inputs.ROOT / ".cache/demo/before").glob("*.whl"))
+    yield from sorted((inputs.samples() / "before").glob("*.whl"))
     for name, version, platform in _WHEELS:
         yield inputs.wheel(name, version, platform)
 

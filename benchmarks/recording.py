@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import venv
 from pathlib import Path
 
 from benchmarks import inputs
@@ -27,29 +26,11 @@ def run(pagefit: Path) -> list[Part]:
         shutil.rmtree(journal, ignore_errors=True)
 
     for system, (requirement, needs) in PACKAGES.items():
-        bin_ = _environment(system, needs)
-        sdist = _sdist(bin_, requirement)
+        bin_ = inputs.environment(f"builds/{system}", needs)
+        sdist = inputs.sdist(requirement, bin_)
         build = [bin_ / "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", out, sdist]
-        # The build's own tools come first on PATH, as with an activated environment.
-        inside = ["env", f"PATH={bin_}:/usr/local/bin:/usr/bin:/bin"]
+        inside = inputs.activated(bin_)
         ours = [*inside, pagefit, "record", "-o", journal, "--", *build]
         theirs = {"the build alone": [*inside, *build]}
         part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=5, before=clean)
     return [part]
-
-
-def _environment(system: str, needs: list[str]) -> Path:
-    folder = inputs.CACHE / "builds" / system
-    if not (folder / "ready").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        inputs.run(folder / "bin/pip", "install", "-q", *needs)
-        (folder / "ready").touch()
-    return folder / "bin"
-
-
-def _sdist(bin_: Path, requirement: str) -> Path:
-    folder = inputs.CACHE / "sdists" / requirement
-    if not list(folder.glob("*.tar.gz")):
-        fetch = ["download", "-q", "--no-deps", "--no-binary=:all:", "--no-build-isolation", "-d", folder, requirement]
-        inputs.run("env", f"PATH={bin_}:/usr/local/bin:/usr/bin:/bin", bin_ / "pip", *fetch)
-    return next(folder.glob("*.tar.gz"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +37,7 @@ def run() -> list[Part]:
 
 def _packages() -> Iterator[tuple[Path, str, Path, Path]]:
     """Sdist, how the 64K wheel was made, the 4K wheel and the 64K one: of the samples, and of published packages."""
-    inputs.run(sys.executable, inputs.ROOT / "sample_project" / "demo.py")
-    demo = inputs.ROOT / ".cache/demo"
+    demo = inputs.samples()
     for name, folder in _SAMPLES.items():
         (before,), (after,) = (demo.glob(f"{when}/{name}-*.whl") for when in ("before", "dist"))
         stem = "-".join(before.name.split("-")[:2])
@@ -51,15 +49,7 @@ def _packages() -> Iterator[tuple[Path, str, Path, Path]]:
         wheel = inputs.wheel(name, version, platform)
         padded = Path(shutil.copy(wheel, inputs.SCRATCH))
         align.path(padded, Request(everywhere=True, layout="padded"))
-        yield _published(name, version), "realign, padded", wheel, padded
-
-
-def _published(name: str, version: str) -> Path:
-    folder = inputs.CACHE / "sdists" / f"{name}=={version}"
-    if not list(folder.glob("*.tar.gz")):
-        fetch = ["download", "-q", "--no-deps", "--no-binary=:all:", "-d", folder, f"{name}=={version}"]
-        inputs.run(sys.executable, "-m", "pip", *fetch)
-    return next(folder.glob("*.tar.gz"))
+        yield inputs.sdist(f"{name}=={version}"), "realign, padded", wheel, padded
 
 
 def _with(sdist: Path, wheel: Path) -> int:
