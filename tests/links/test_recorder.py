@@ -96,32 +96,33 @@ def test_a_failing_link_keeps_its_status_and_messages(source: Path, tmp_path: Pa
     assert list((tmp_path / "journal" / "links").iterdir()) == []
 
 
+def linker_first_on_path(folder: Path, script: str) -> str:
+    """A PATH on which the first linker is this script."""
+    linker = folder / "bin" / "ld"
+    linker.parent.mkdir()
+    linker.write_text(script)
+    linker.chmod(0o755)
+    return f"{linker.parent}:{os.environ['PATH']}"
+
+
+def stand_in() -> list[str | Path]:
+    """A link by the linker that compiler drivers find while a build is recorded."""
+    return [Path(os.environ["COMPILER_PATH"].partition(":")[0]) / "ld", "-o", "x", "a.o"]
+
+
 def test_a_linker_that_dies_by_a_signal_is_reported_as_such(source: Path, tmp_path: Path) -> None:
-    real = tmp_path / "bin" / "ld"
-    real.parent.mkdir()
-    real.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    real.chmod(0o755)
+    path = linker_first_on_path(tmp_path, "#!/bin/sh\nkill -SEGV $$\n")
     with record(tmp_path / "journal"):
-        done = subprocess.run(
-            [Path(os.environ["COMPILER_PATH"].partition(":")[0]) / "ld", "-o", "x", "a.o"],
-            cwd=source,
-            env={**os.environ, "PATH": f"{real.parent}:{os.environ['PATH']}"},
-            check=False,
-        )
+        done = subprocess.run(stand_in(), cwd=source, env={**os.environ, "PATH": path}, check=False)
     assert done.returncode == -signal.SIGSEGV
 
 
 def test_a_signal_that_ends_the_stand_in_reaches_the_linker(source: Path, tmp_path: Path) -> None:
-    real = tmp_path / "bin" / "ld"
-    real.parent.mkdir()
-    real.write_text('#!/bin/sh\n[ "$1" = --help ] && exit\ntrap "exit 9" TERM\n: > started\nsleep 60 & wait\n')
-    real.chmod(0o755)
+    path = linker_first_on_path(
+        tmp_path, '#!/bin/sh\n[ "$1" = --help ] && exit\ntrap "exit 9" TERM\n: > started\nsleep 60 & wait\n'
+    )
     with record(tmp_path / "journal"):
-        process = subprocess.Popen(
-            [Path(os.environ["COMPILER_PATH"].partition(":")[0]) / "ld", "-o", "x", "a.o"],
-            cwd=source,
-            env={**os.environ, "PATH": f"{real.parent}:{os.environ['PATH']}"},
-        )
+        process = subprocess.Popen(stand_in(), cwd=source, env={**os.environ, "PATH": path})
         while not (source / "started").exists():
             time.sleep(0.01)
         process.terminate()
