@@ -30,7 +30,7 @@ def write_zip(path: Path, members: dict[str, bytes], stored: set[str], streamed:
     """An archive with dates, attributes, comments and extra fields; data descriptors when `streamed`."""
     with path.open("wb") as file:
         if streamed:
-            file.seekable = lambda: False  # type: ignore[method-assign]
+            file.seekable = lambda: False
         with zipfile.ZipFile(file, "w") as archive:
             archive.comment = b"a comment"
             for index, (name, data) in enumerate(members.items()):

@@ -31,9 +31,9 @@ def test_a_prebuilt_tree_of_all_variants(guile: Guile, tmp_path: Path) -> None:
     (tarball,) = (tmp_path / "out").iterdir()
     assert tarball.stat().st_size * 20 < sum(path.stat().st_size for path in originals.values())
     with tarfile.open(tarball) as archive:
-        manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+        manifest = json.load(archive.extractfile("manifest.json"))
         for name, path in originals.items():
-            assert archive.extractfile(name).read() == path.read_bytes()  # type: ignore[union-attr]
+            assert archive.extractfile(name).read() == path.read_bytes()
     jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
     assert {entry["path"] for entry in manifest["files"]} == originals.keys()
     for entry in manifest["files"]:

@@ -37,7 +37,7 @@ class Elf:
     filler: int = 0xA5
 
     def replace(self, **changes: object) -> Elf:
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        return dataclasses.replace(self, **changes)
 
     def data(self) -> bytes:
         endian = "<" if self.byteorder == "little" else ">"
