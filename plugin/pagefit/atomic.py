@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from pagefit.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 #: File systems keep holes in blocks of this size or a divisor of it (bytes).
 _BLOCK: Final = 4096
@@ -37,7 +39,7 @@ def replacing(target: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
             yield file
         os.replace(unfinished, target)
     except OSError as error:
-        raise _not_written(target, error) from error
+        raise not_written(target, error) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
@@ -103,9 +105,10 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise not_written(path, error) from error
 
 
-def _not_written(path: Path, error: OSError) -> OutputError:
+def not_written(path: Path, error: OSError) -> OutputError:
+    """What to raise where a file system has not let `path` be written."""
     remedy = "Make room or choose another folder; nothing was changed."
     return OutputError(f"cannot be written ({error.strerror or error})", where=str(path), remedy=remedy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -91,6 +93,49 @@ def test_a_folder_is_treated_file_by_file(numpy: Path, library: Path, tmp_path: 
     assert {o.path: o.action for o in report.outcomes} == {"libx.so": Action.LEFT, name: Action.MENDED}
     assert broken.stat().st_mode & 0o777 == 0o755
     assert broken.stat().st_mtime_ns == stamp
+
+
+@pytest.fixture
+def damaged(numpy: Path, tmp_path: Path) -> Path:
+    """One ELF file that can be mended, in a folder of its own."""
+    with zipfile.ZipFile(numpy) as archive:
+        names = [name for name in archive.namelist() if ".libs/" in name]
+        path = Path(archive.extract(names[0], tmp_path / "damaged"))
+    path.chmod(0o750)
+    os.utime(path, ns=(10**18, 10**18))
+    return path
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("across_file_systems", [False, True])
+def test_a_mended_file_has_mode_and_times_of_the_old_one_and_nothing_lies_beside_it(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, across_file_systems: bool
+) -> None:
+    rename = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if across_file_systems and str(source).endswith(".mended"):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    before = damaged.read_bytes()
+    target = damaged.parents[2] / "made" / "for" / damaged.name
+    assert align.path(damaged, Request(), output=target).mended
+    assert damaged.read_bytes() == before
+    assert align.path(damaged, Request()).mended
+    for mended in (damaged, target):
+        assert mended.read_bytes() != before
+        assert not align.path(mended, Request()).mended
+        assert (mended.stat().st_mode & 0o777, mended.stat().st_mtime_ns) == (0o750, 10**18)
+        assert list(mended.parent.iterdir()) == [mended]
+
+
+def test_where_nothing_can_be_mended_no_folder_is_made(library: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(align.Unmended):
+        align.path(library, Request(everywhere=True), output=tmp_path / "made" / "for" / library.name)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 broken", b"\x7fELF" + bytes(10)])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
 from pagefit.align import passes
@@ -15,9 +13,10 @@ from pagefit.containers.walk import walk
 from pagefit.errors import InputError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from pagefit.containers.member import Member
+    from pagefit.containers.member import Member, StrPath
     from pagefit.links.journal import Journal
 
 Unresolved = Literal["error", "warn", "ignore"]
@@ -35,16 +34,16 @@ class Unmended(Refused):
         super().__init__(
             f"{len(report.refused)} of {len(report.outcomes)} ELF files could not be mended, so nothing was written: "
             + listed,
-            where=report.container.name,
+            where=os.path.basename(report.container),
             remedy='Link them for 64K pages, exclude them, or set unresolved to "warn".',
         )
 
 
 def path(
-    source: Path,
+    source: StrPath,
     request: Request,
     *,
-    output: Path | None = None,
+    output: StrPath | None = None,
     unresolved: Unresolved = "error",
     dry_run: bool = False,
 ) -> Report:
@@ -54,23 +53,59 @@ def path(
     not fit inside them is refused by name. Raises InputError for what cannot be read, and Unmended, before anything
     is written, when files stay unmended and `unresolved` is "error".
     """
-    with tempfile.TemporaryDirectory(prefix="pagefit-") as scratch:
-        outcomes, replacements = _mend_all(source, Path(scratch), request)
-        before = rewrite.sizes(source)
+    source = os.fspath(source)
+    target = source if output is None else os.fspath(output)
+    before = rewrite.sizes(source)
+    with _Scratch(target if rewrite.replaces_files(source) and not dry_run else None) as scratch:
+        outcomes, replacements = _mend_all(source, scratch, request)
         report = Report(source, request.page_size, tuple(outcomes), before.total, before.total)
         if report.refused and unresolved == "error":
             raise Unmended(report)
         if dry_run:
             return report
-        notes = _write(source, output, replacements)
-    after = rewrite.sizes(output or source)
+        notes = rewrite.rewrite(source, target, replacements)
+    after = rewrite.sizes(target) if replacements else before
     compressed = {
         name: (before.members[name], after.members[name]) for name in before.members.keys() & after.members.keys()
     }
-    return Report(source, request.page_size, report.outcomes, before.total, after.total, compressed, notes)
+    return report._replace(size_after=after.total, compressed=compressed, notes=notes)
 
 
-def _mend_all(source: Path, scratch: Path, request: Request) -> tuple[list[Outcome], dict[str, Path]]:
+class _Scratch:
+    """A folder for what is mended, made when there is something: most inputs fit. It is gone when the block ends.
+
+    It is made in the folder `near`, which may be still to come, or else where temporary files go. What replaces whole
+    files lies near them, so that it only has to be renamed.
+    """
+
+    def __init__(self, near: str | None) -> None:
+        self._near = near
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+
+    def __enter__(self) -> _Scratch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where it is. Raises OSError when it cannot be made."""
+        if self._folder is None:
+            from pathlib import Path
+            from tempfile import TemporaryDirectory
+
+            near = self._near and os.path.abspath(self._near)
+            while near and not os.path.isdir(near):
+                near = os.path.dirname(near)
+            # Where nothing can be written, what is wrong with a file can still be said.
+            near = near if near and os.access(near, os.W_OK) else None
+            self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix=".pagefit-", dir=near)))
+        return self._folder
+
+
+def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Outcome], dict[str, Path]]:
     """Assess every file; mend those that need it into `scratch`. What was mended comes back by its name."""
     outcomes = []
     replacements = {}
@@ -83,20 +118,23 @@ def _mend_all(source: Path, scratch: Path, request: Request) -> tuple[list[Outco
                 continue
             raise
         if outcome.action is Action.REFUSED:
-            target = scratch / f"{number}.mended"
-            outcome = _mend(outcome, member, scratch / f"{number}.elf", target, request)
+            target = scratch.folder / f"{number}.mended"
+            outcome = _mend(outcome, member, target, request)
             if outcome.action is Action.MENDED:
                 replacements[name] = target
         outcomes.append(outcome)
     return outcomes, replacements
 
 
-def _mend(outcome: Outcome, member: Member, original: Path, target: Path, request: Request) -> Outcome:
-    """Mend a file where it lies, or a copy at `original` of one that lies in an archive."""
+def _mend(outcome: Outcome, member: Member, target: Path, request: Request) -> Outcome:
+    """Mend a file where it lies, or a copy beside `target` of one that lies in an archive."""
     if "!" in outcome.path:
         return outcome.refused("it lies in an archive inside this one: align that archive by itself")
     if len(member.names) == 1:
+        from pathlib import Path
+
         return passes.mend(outcome, Path(member.names[0]), target, request)
+    original = target.with_suffix(".elf")
     with original.open("wb") as copy:
         for offset in range(0, member.size, _CHUNK):
             copy.write(member.read_at(offset, min(_CHUNK, member.size - offset)))
@@ -106,28 +144,16 @@ def _mend(outcome: Outcome, member: Member, original: Path, target: Path, reques
         original.unlink()
 
 
-def _name_inside(source: Path, member: Member) -> str:
+def _name_inside(source: str, member: Member) -> str:
     """The member's path inside its container; a single file goes by its own name."""
     outer, *inner = member.names
-    if source.is_dir():
+    if os.path.isdir(source):
         inner.insert(0, os.path.relpath(outer, source))
-    return "!".join(inner) or source.name
-
-
-def _write(source: Path, output: Path | None, replacements: Mapping[str, Path]) -> tuple[str, ...]:
-    if output is None and not replacements:
-        return ()
-    target = output or source
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        if output is not None:
-            shutil.copytree(source, output, symlinks=True, dirs_exist_ok=True)
-        return rewrite.folder(target, replacements)
-    return rewrite.file(source, target, replacements)
+    return "!".join(inner) or os.path.basename(source)
 
 
 def wheel(
-    source: Path,
+    source: StrPath,
     *,
     page_size: int,
     journal: Journal | None = None,

@@ -1,17 +1,15 @@
 """What became of one ELF file, and of the container it came in. Plain values, for reports and exit codes."""
 
-from __future__ import annotations
-
 import enum
-import fnmatch
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from pagefit.elf.headers import Image
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Judgement
 
 if TYPE_CHECKING:
-    from pagefit.elf.headers import Image
-    from pagefit.loaders.verdict import Judgement
+    from pathlib import Path
+
     from pagefit.manifest import Origin
 
 Engine = Literal["auto", "relink", "realign"]
@@ -28,7 +26,7 @@ class Mended(Protocol):
 
 
 #: Writes the second path from the first, linked again for a page size in bytes, or raises Refused.
-Relinker = Callable[[Path, Path, int], Mended]
+Relinker = Callable[["Path", "Path", int], Mended]
 
 
 class Action(enum.Enum):
@@ -40,8 +38,7 @@ class Action(enum.Enum):
     EXCLUDED = "excluded"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What the user asked for.
 
     `page_size` in bytes. With `everywhere`, also files of machines whose kernels never have that page size are mended;
@@ -62,17 +59,18 @@ class Request:
     @property
     def page_sizes(self) -> tuple[int, ...]:
         """The page sizes a result must load at (bytes): the one asked for and every common smaller one."""
-        from pagefit.loaders.verdict import COMMON_PAGE_SIZES
-
         return (*(size for size in COMMON_PAGE_SIZES if size < self.page_size), self.page_size)
 
     def excludes(self, path: str) -> bool:
         """Whether the user wants the file at this path inside the container left alone."""
+        if not self.exclude:
+            return False
+        import fnmatch
+
         return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.exclude)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one ELF file. `detail` says how it was mended, or why not; `engine` is empty unless mended."""
 
     path: str
@@ -83,11 +81,11 @@ class Outcome:
     judged_after: Judgement | None = None
     engine: str = ""
     detail: str = ""
-    provenance: Mapping[str, object] = field(default_factory=dict)
+    provenance: Mapping[str, object] = {}
 
-    def refused(self, reason: str) -> Outcome:
+    def refused(self, reason: str) -> "Outcome":
         """The same file, not mended for this reason."""
-        return replace(self, action=Action.REFUSED, detail=reason)
+        return self._replace(action=Action.REFUSED, detail=reason)
 
     @property
     def size_change(self) -> int:
@@ -95,20 +93,19 @@ class Outcome:
         return self.after.size - self.before.size if self.after else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What became of a wheel, archive, folder or single file aligned for `page_size`. Sizes in bytes.
 
     `compressed` maps a path to its size in bytes inside the container, before and after; empty where nothing is
     compressed. `notes` are sentences for the user, such as a signature that had to go.
     """
 
-    container: Path
+    container: str
     page_size: int
     outcomes: tuple[Outcome, ...]
     size_before: int
     size_after: int
-    compressed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    compressed: Mapping[str, tuple[int, int]] = {}
     notes: tuple[str, ...] = ()
 
     @property
@@ -117,7 +114,7 @@ class Report:
         return tuple(outcome for outcome in self.outcomes if outcome.action is Action.REFUSED)
 
     @property
-    def origins(self) -> dict[str, Origin]:
+    def origins(self) -> dict[str, "Origin"]:
         """How each mended file was mended, for the manifest of a prebuilt tarball."""
         from pagefit.manifest import Origin
 

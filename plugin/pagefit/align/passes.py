@@ -5,20 +5,19 @@ An engine is trusted only as far as the judge agrees with its result; a result t
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagefit.align.outcome import Action, Outcome, Relinker, Request
 from pagefit.containers.member import Member, open_file
 from pagefit.elf.headers import Image, read_image
-from pagefit.errors import PagefitError, Refused
+from pagefit.errors import OutputError, PagefitError, Refused
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import Verdict, format_page_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pagefit.loaders.verdict import Judgement
 
@@ -42,7 +41,8 @@ def assess(member: Member, name: str, request: Request) -> Outcome:
 def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Outcome:
     """Bring the file `source`, which `assess` found wanting, to `target` so that it loads at every page size asked for.
 
-    `target` is left behind only when the outcome is MENDED; `source` is never touched.
+    `target` is left behind only when the outcome is MENDED; `source` is never touched. Raises OutputError when `target`
+    cannot be written.
     """
     reasons = []
     for engine, write in _attempts(source, request):
@@ -55,12 +55,13 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
             sentences = str(PagefitError(refusal.what, remedy=refusal.remedy))
             reasons.append(f"{engine}: {sentences.removesuffix('.')}")
             continue
+        except OutputError:
+            raise
         except Exception as error:  # an engine's defect must not cost the build, nor the engines after it
             target.unlink(missing_ok=True)
             reasons.append(f"{engine}: a defect of pagefit, please report it ({type(error).__name__}: {error})")
             continue
-        return replace(
-            assessed,
+        return assessed._replace(
             action=Action.MENDED,
             after=after,
             judged_after=judged,
@@ -73,10 +74,11 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
 
 def _to_be_shrunk(image: Image, member: Member, request: Request) -> bool:
     """Whether the user wants exactly this alignment of one of Guile's object files, which has another."""
+    if not request.exactly or all(load.align == request.page_size for load in image.loads):
+        return False
     from pagefit import guile
 
-    wants = request.exactly and any(load.align != request.page_size for load in image.loads)
-    return wants and guile.is_guile(image, member.read_at)
+    return guile.is_guile(image, member.read_at)
 
 
 def _attempts(source: Path, request: Request) -> Iterator[tuple[str, Relinker]]:

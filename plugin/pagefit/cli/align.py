@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagefit.loaders.verdict import parse_page_size
 
 if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
     from pagefit.align.outcome import Request
     from pagefit.cli.subcommands import Subparsers
 
@@ -23,14 +23,16 @@ anything cannot be mended, nothing is written and the exit code is 3.
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command's arguments."""
+    import argparse
+
     parser = subparsers.add_parser(
         "align",
         help="mend wheels, archives, folders and files",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="a wheel, archive, folder or ELF file")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write there instead of replacing the inputs")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a wheel, archive, folder or ELF file")
+    parser.add_argument("-o", "--output", metavar="DIR", help="write there instead of replacing the inputs")
     parser.add_argument(
         "--page-size",
         metavar="SIZE",
@@ -42,7 +44,7 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="give Guile's object files just this alignment, also those that fit with a larger one",
     )
-    parser.add_argument("--journal", type=Path, metavar="DIR", help="links recorded by `pagefit record -o DIR`")
+    parser.add_argument("--journal", metavar="DIR", help="links recorded by `pagefit record -o DIR`")
     parser.add_argument(
         "--engine",
         choices=("auto", "relink", "realign"),
@@ -82,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     reports = []
     unresolved = False
     for path in args.inputs:
-        output = None if args.output is None else args.output / path.name
+        output = None if args.output is None else _inside(args.output, path)
         report = align.path(path, request, output=output, unresolved=args.unresolved, dry_run=args.dry_run)
         unresolved |= bool(report.refused) and args.unresolved != "ignore"
         reports.append(report)
@@ -90,8 +92,16 @@ def run(args: argparse.Namespace) -> int:
             summary.write(report, sys.stdout, dry_run=args.dry_run)
         guile_2_0.name_it([path])
     if args.json:
+        import json
+
         print(json.dumps({"schema": 1, "reports": [summary.as_json(r) for r in reports]}, indent=2))
     return 3 if unresolved and args.unresolved == "error" else 0
+
+
+def _inside(folder: str, path: str) -> Path:
+    from pathlib import Path
+
+    return Path(folder, Path(path).name)
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -99,9 +109,11 @@ def _request(args: argparse.Namespace) -> Request:
 
     journal = None
     if args.journal is not None:
+        from pathlib import Path
+
         from pagefit.links.journal import Journal
 
-        journal = Journal.load(args.journal)
+        journal = Journal.load(Path(args.journal))
     return align.Request(
         page_size=parse_page_size(args.page_size or "64K"),
         everywhere=args.page_size is not None,

@@ -3,20 +3,24 @@
 Every write is whole or not at all; a folder's files are each replaced whole.
 """
 
+# `align` has nothing to write most of the time: what writing takes is imported where something is written.
 from __future__ import annotations
 
+import errno
 import os
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pagefit.atomic import copy_with_holes, replacing
-from pagefit.containers import wheel, ziprewrite
 from pagefit.containers.kinds import COMPRESSIONS, TAR_BLOCK, kind_of
 from pagefit.containers.member import open_file
-from pagefit.containers.tarrewrite import rewrite_tar
+from pagefit.containers.walk import files
 from pagefit.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pagefit.containers.kinds import Kind
+    from pagefit.containers.member import StrPath
 
 
 class Sizes(NamedTuple):
@@ -26,55 +30,97 @@ class Sizes(NamedTuple):
     members: Mapping[str, int]
 
 
-def sizes(path: Path) -> Sizes:
-    """The sizes of a container, or of a folder's files together."""
-    if path.is_dir():
-        return Sizes(sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()), {})
-    total = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return Sizes(total, {info.filename: info.compress_size for info in archive.infolist()})
-    return Sizes(total, {})
+def sizes(path: StrPath) -> Sizes:
+    """The sizes of a container, or of a folder's files together. Raises InputError when it cannot be read."""
+    if os.path.isdir(path):
+        return Sizes(sum(os.lstat(file).st_size for file in files(path)), {})
+    file = open_file(path)
+    if kind_of(file.read_at(0, TAR_BLOCK)) != "zip":
+        return Sizes(file.size, {})
+    from pagefit.containers.zipdirectory import read_directory
+
+    return Sizes(file.size, {entry.name: entry.compressed_size for entry in read_directory(file).entries})
 
 
-def file(source: Path, target: Path, replacements: Mapping[str, Path]) -> tuple[str, ...]:
-    """Write `source`, an archive or an ELF file, to `target` (which may be the same) with the named members replaced.
+def replaces_files(source: StrPath) -> bool:
+    """Whether files are replaced by themselves in `source`, a folder or ELF file, and not in an archive around them."""
+    return os.path.isdir(source) or _kind(source) == "elf"
 
-    An ELF file goes by its own name. Returns sentences for the user. Raises InputError, OutputError or Refused.
+
+def rewrite(source: StrPath, target: StrPath, replacements: Mapping[str, Path]) -> tuple[str, ...]:
+    """Write `source` to `target` (which may be the same) with the named files replaced; without any, as it is.
+
+    `source` is a folder, an archive or an ELF file, which goes by its own name. Replacements of files are used up: they
+    are renamed where that is possible. Returns sentences for the user. Raises InputError, OutputError or Refused.
     """
-    kind = kind_of(open_file(source).read_at(0, TAR_BLOCK))
-    if kind == "elf" or not replacements:
-        if replacements or target != source:
-            copy(replacements.get(source.name, source), target, like=source)
+    if not replacements and os.path.normpath(source) == os.path.normpath(target):
         return ()
-    if kind == "zip" and source.suffix == ".whl":
-        dropped = wheel.rewrite_wheel(source, target, replacements)
-        return tuple(f"{name} is gone: a signature over RECORD is void when RECORD changes" for name in dropped)
-    if kind == "zip":
-        ziprewrite.rewrite_zip(source, target, replacements)
-        return ()
-    if kind in ("tar", *COMPRESSIONS):
-        rewrite_tar(source, target, replacements)
-        return ()
-    raise Refused(
-        f"a container of the kind {kind!r} cannot be rewritten",
-        where=str(source),
-        remedy="Unpack it, align the folder, and pack it again with the tool that made it.",
-    )
+    from pathlib import Path
 
+    source, target = Path(source), Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not source.is_dir():
+        return _rewrite_file(source, target, replacements)
+    if source != target:
+        import shutil
 
-def folder(path: Path, replacements: Mapping[str, Path]) -> tuple[str, ...]:
-    """Replace files below a folder, named by their paths relative to it. Modes and times stay those of the old files.
-
-    Raises OutputError.
-    """
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     for name, replacement in replacements.items():
-        copy(replacement, path / name, like=path / name)
+        _move(replacement, target / name, like=target / name)
     return ()
 
 
-def copy(source: Path, target: Path, *, like: Path) -> None:
+def _rewrite_file(source: Path, target: Path, replacements: Mapping[str, Path]) -> tuple[str, ...]:
+    kind = _kind(source)
+    if not replacements:
+        _copy(source, target, like=source)
+    elif kind == "elf":
+        _move(replacements[source.name], target, like=source)
+    elif kind == "zip" and source.suffix == ".whl":
+        from pagefit.containers.wheel import rewrite_wheel
+
+        dropped = rewrite_wheel(source, target, replacements)
+        return tuple(f"{name} is gone: a signature over RECORD is void when RECORD changes" for name in dropped)
+    elif kind == "zip":
+        from pagefit.containers.ziprewrite import rewrite_zip
+
+        rewrite_zip(source, target, replacements)
+    elif kind in ("tar", *COMPRESSIONS):
+        from pagefit.containers.tarrewrite import rewrite_tar
+
+        rewrite_tar(source, target, replacements)
+    else:
+        raise Refused(
+            f"a container of the kind {kind!r} cannot be rewritten",
+            where=str(source),
+            remedy="Unpack it, align the folder, and pack it again with the tool that made it.",
+        )
+    return ()
+
+
+def _kind(path: StrPath) -> Kind | None:
+    return kind_of(open_file(path).read_at(0, TAR_BLOCK))
+
+
+def _move(source: Path, target: Path, *, like: Path) -> None:
+    """Let a file that nobody else needs take the place of `target`, with the mode and times of `like`."""
+    from pagefit.atomic import not_written
+
+    status = like.stat()
+    try:
+        os.chmod(source, status.st_mode & 0o7777)
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise not_written(target, error) from error
+        _copy(source, target, like=like)
+
+
+def _copy(source: Path, target: Path, *, like: Path) -> None:
     """Write the bytes of one file to `target`, whole or not at all, with the mode and times of `like`."""
+    from pagefit.atomic import copy_with_holes, replacing
+
     status = like.stat()
     with source.open("rb") as reader, replacing(target, mode=status.st_mode & 0o7777) as writer:
         copy_with_holes(reader.fileno(), writer.fileno())

@@ -99,7 +99,7 @@ def relink(build: Path, page_size: int) -> Report:
                     os.replace(mended, link.output)
         after += link.output.stat().st_size
         outcomes.append(outcome)
-    return Report(build, page_size, tuple(outcomes), before, after)
+    return Report(str(build), page_size, tuple(outcomes), before, after)
 
 
 def stamp(build: Path, name: Path, page_size: int) -> None:

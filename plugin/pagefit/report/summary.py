@@ -5,19 +5,21 @@ Plain text in columns: a build environment has nothing that draws tables, and lo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+import os
+from typing import TYPE_CHECKING
 
 from pagefit.align.outcome import Action, Outcome, Report
 from pagefit.loaders.verdict import format_page_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TextIO
 
 
 def write(report: Report, stream: TextIO, *, dry_run: bool = False) -> None:
     """Write the report of one container."""
     would = " (dry run: nothing was written)" if dry_run else ""
-    name = report.container.resolve().name
+    name = os.path.basename(os.path.realpath(report.container))
     print(f"pagefit: {name} for pages of up to {format_page_size(report.page_size)}{would}", file=stream)
     rows = [_row(outcome, report) for outcome in report.outcomes]
     for line in _columns(rows):
@@ -91,7 +93,7 @@ def _totals(report: Report) -> str:
     raw_after = sum((outcome.after or outcome.before).size for outcome in report.outcomes)
     whole = ""
     if report.compressed:
-        whole = f"; {report.container.suffix.lstrip('.')} {change(report.size_before, report.size_after)}"
+        whole = f"; {os.path.splitext(report.container)[1].lstrip('.')} {change(report.size_before, report.size_after)}"
     if report.compressed and report.size_before != report.size_after:
         whole += f" ({100 * (report.size_after / report.size_before - 1):+.2f} %)"
     noun = "ELF file" if len(report.outcomes) == 1 else "ELF files"
@@ -107,7 +109,7 @@ def _columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
 def as_json(report: Report) -> dict[str, object]:
     """The same report as plain values. Sizes in bytes."""
     return {
-        "container": str(report.container),
+        "container": report.container,
         "page_size": report.page_size,
         "size": {"before": report.size_before, "after": report.size_after},
         "files": [
