@@ -53,9 +53,9 @@ def _leads(file: ElfFile, code: bool, place: int, kind: int, moves: Moves) -> bo
     if not code:
         return False
     word = int.from_bytes(file.read(place, 4) or b"", "little")
-    if a64.is_adr(word):
+    if a64.matches(word, a64.ADR):
         return bool(moves.shift(a64.adr_target(word, place)))
-    if a64.is_adrp(word):
+    if a64.matches(word, a64.ADRP):
         owner = moves.page_owner(a64.adr_target(word, place))
         return owner is not None and bool(owner.delta)
     return False

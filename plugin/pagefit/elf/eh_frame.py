@@ -73,6 +73,7 @@ class Cursor:
         self.section = section
         self.byteorder = file.header.byteorder
         self.word = file.header.bits // 8
+        self.cies: dict[int, Cie] = {}  # by their addresses
 
     def refuse(self, address: int, what: str) -> Refused:
         """An error that names the table and the address."""
@@ -133,6 +134,20 @@ def frames(file: ElfFile) -> Iterator[Frame]:
             yield entry
 
 
+def frame_at(cursor: Cursor, address: int) -> Frame:
+    """The FDE at an address. Raises Refused when none is there."""
+    body = address + 4
+    if cursor.integer(address, 4) == 0xFFFFFFFF:
+        body += 8
+    distance = cursor.integer(body, 4)
+    if distance == 0:
+        raise cursor.refuse(address, "this is no FDE")
+    owner = body - distance
+    if owner not in cursor.cies:
+        cursor.cies[owner] = _cie(cursor, owner + (16 if cursor.integer(owner, 4) == 0xFFFFFFFF else 8))
+    return _frame(cursor, cursor.cies[owner], body + 4)
+
+
 def ranges(file: ElfFile) -> list[tuple[int, int]]:
     """The (start, end) addresses of all functions with an FDE, ascending: as `frames` tells, and faster."""
     found = []
@@ -163,7 +178,6 @@ def _records(file: ElfFile, wanted: Callable[[Cie], bool]) -> Iterator[tuple[Cur
         return
     cursor = Cursor(file, section)
     data, start, unpack = cursor.data, section.addr, file.struct("II").unpack_from
-    cies: dict[int, Cie] = {}
     skipped: set[int] = set()
     at, size = 0, len(data)
     while at + 8 <= size:
@@ -179,13 +193,13 @@ def _records(file: ElfFile, wanted: Callable[[Cie], bool]) -> Iterator[tuple[Cur
             raise cursor.refuse(start + at, "reaches out of its section")
         if distance == 0:
             yield cursor, None, start + body + 4
-            cie = cies[at] = _cie(cursor, start + body + 4)
+            cie = cursor.cies[start + at] = _cie(cursor, start + body + 4)
             if not wanted(cie):
-                skipped.add(at)
-        elif (owner := body - distance) not in skipped:
-            if owner not in cies:
+                skipped.add(start + at)
+        elif (owner := start + body - distance) not in skipped:
+            if owner not in cursor.cies:
                 raise cursor.refuse(start + at, "an FDE without its CIE")
-            yield cursor, cies[owner], start + body + 4
+            yield cursor, cursor.cies[owner], start + body + 4
         at = body + length
 
 

@@ -5,7 +5,6 @@ Tables are found by the dynamic section, as loaders find them.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -84,21 +83,17 @@ def kept(file: ElfFile) -> list[Table]:
     ]
 
 
-def is_relative(file: ElfFile, info: int) -> bool:
-    """Whether an `r_info` says that the value is an address of the file, plus where it was loaded."""
-    mask = 0xFFFFFFFF if file.header.bits == 64 else 0xFF
-    return info & mask in RELATIVE.get(file.header.machine, ())
+def type_mask(file: ElfFile) -> int:
+    """The bits of an `r_info` that hold the type; the rest is the symbol."""
+    return 0xFFFFFFFF if file.header.bits == 64 else 0xFF
 
 
-def columns(file: ElfFile, table: Table) -> tuple[array[int], array[int], array[int] | None]:
+def columns(file: ElfFile, table: Table) -> list[array[int]]:
     """The places, the types with symbols (`r_info`), and the addends (RELA) of a REL or RELA table."""
     count = 3 if table.form == "rela" else 2
-    size = count * file.header.bits // 8
-    words = array("Q" if file.header.bits == 64 else "I")
-    words.frombytes(file.data[table.offset : table.offset + table.size // size * size])
-    if file.header.byteorder != sys.byteorder:
-        words.byteswap()
-    return words[0::count], words[1::count], words[2::count] if count == 3 else None
+    words = file.words(table.offset, table.size)
+    rows = len(words) // count * count
+    return [words[number:rows:count] for number in range(count)]
 
 
 def places(file: ElfFile) -> Iterator[int]:
@@ -119,7 +114,7 @@ def relocations(file: ElfFile) -> Iterator[Relocation]:
 def entries(file: ElfFile, table: Table) -> Iterator[Relocation]:
     """The relocations of one table, in order."""
     kinds = frozenset(RELATIVE.get(file.header.machine, ()))
-    mask, data = (0xFFFFFFFF, file.data) if file.header.bits == 64 else (0xFF, file.data)
+    mask, data = type_mask(file), file.data
     if table.form == "relr":
         for place in decode_relr(file, table):
             yield Relocation(place, 0, None, True)

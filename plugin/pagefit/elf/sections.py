@@ -9,6 +9,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -201,6 +203,14 @@ class ElfFile:
             return None
         offset = address - segment.delta
         return self.data[offset : offset + length]
+
+    def words(self, offset: int, size: int) -> array[int]:
+        """The words of the file's class in `size` bytes at a file offset, as numbers; a rest of a word is left out."""
+        found = array("Q" if self.header.bits == 64 else "I")
+        found.frombytes(self.data[offset : offset + size // found.itemsize * found.itemsize])
+        if self.header.byteorder != sys.byteorder:
+            found.byteswap()
+        return found
 
     def struct(self, fields: str) -> struct.Struct:
         """A `struct.Struct` of this file's byte order; the letter `P` stands for a word of its class."""

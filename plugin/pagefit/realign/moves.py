@@ -8,11 +8,13 @@ address stay, and an ADRP page has one answer.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Final
+
+from pagefit.realign.columns import Column
 
 #: The unit of every move (bytes): the smallest page size, and the reach of aarch64's `:lo12:`.
 UNIT: Final = 4096
@@ -41,6 +43,16 @@ class Moves:
     def moved(self) -> tuple[Piece, ...]:
         """The pieces that do move."""
         return tuple(piece for piece in self.pieces if piece.delta)
+
+    @cached_property
+    def pages(self) -> tuple[tuple[int, int, Piece], ...]:
+        """(number of its first 4 KiB page, number of the page behind, piece): what `page_owner` says, for all."""
+        firsts = [start // UNIT for start in self._starts[1:]]
+        ends = (-(-piece.end // UNIT) for piece in self.pieces)
+        return tuple(
+            (piece.start // UNIT, end if follower is None else min(end, follower), piece)
+            for piece, end, follower in zip_longest(self.pieces, ends, firsts)
+        )
 
     def piece(self, address: int) -> Piece | None:
         """The piece that owns the byte at an address; None in a gap and outside the image."""
@@ -81,18 +93,22 @@ class Moves:
             return self.pieces[index].delta
         raise KeyError(address)
 
-    def deltas(self, addresses: Sequence[int]) -> list[int | None]:
-        """`delta` of many addresses, and None where it has no answer: mostly by a table of the pages they lie in."""
-        pages: dict[int, int] = {}
-        for page in {address // UNIT for address in addresses}:
-            owner = self.page_owner(page * UNIT)
-            if owner is not None and owner.start <= page * UNIT and page * UNIT + UNIT <= owner.end:
-                pages[page] = owner.delta
-        return [
-            self.delta(address) if delta is None and self.owns(address) else delta
-            for address in addresses
-            for delta in (pages.get(address // UNIT),)
-        ]
+    def carried(self, addresses: Column, among: Column | None = None) -> tuple[Column, Column, Column]:
+        """`new` of many addresses, or of those that are flagged in `among`, the others as they are.
+
+        With it come flags of those that moved, and of those that `delta` has an answer for.
+        """
+        new = addresses
+        moved = known = addresses ^ addresses
+        for piece, follower in zip_longest(self.pieces, self._starts[1:]):
+            here = addresses.between(piece.start, min(piece.end + 1, follower or piece.end + 1))
+            if among is not None:
+                here &= among
+            known |= here
+            if piece.delta:
+                moved |= here
+                new = new.plus(piece.delta, here)
+        return new, moved, known
 
     def new(self, address: int) -> int:
         """Where the thing an address points to lies in the result. Raises KeyError as `delta` does."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator
-from operator import add
 
 from pagefit.elf import aps2, relr
 from pagefit.elf import relocations as r
 from pagefit.elf.dynamic import DT_ANDROID_RELASZ, DT_ANDROID_RELSZ, entries
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError, Refused
+from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
@@ -54,16 +54,32 @@ def in_place(file: ElfFile, moves: Moves) -> Iterator[Reference]:
 
 
 def _relative(file: ElfFile, moves: Moves) -> Iterator[tuple[int, int | None]]:
-    """Place and addend (None: in the place) of each relative relocation but those whose addend stays."""
+    """Place and addend (None: in the place) of relative relocations: of all whose place has to change, at least."""
     for table in r.tables(file):
         if table.form == "rela":
-            places, infos, addends = r.columns(file, table)
-            rows = zip(places, infos, addends or (), moves.deltas(addends or ()), strict=True)
-            yield from ((place, addend) for place, info, addend, delta in rows if delta and r.is_relative(file, info))
+            places, infos, addends = _columns(file, table)
+            _, moved, _ = moves.carried(addends, among=_is_relative(file, infos))
+            yield from _repeated(file, places.only(moved), addends.only(moved))
         else:
             for one in r.entries(file, table):
                 if one.relative and (one.addend is None or _leads(one.addend, moves)):
                     yield one.place, one.addend
+
+
+def _repeated(file: ElfFile, places: Column, addends: Column) -> Iterator[tuple[int, int]]:
+    """Those of (place, addend) whose place holds the addend, too; all of them where places are not aligned."""
+    word = file.header.bits // 8
+    for load in file.loads:
+        first = -(-load.vaddr // word) * word
+        here = places.between(first, load.file_vend - word + 1)
+        if here:
+            inside, same = places.only(here), addends.only(here)
+            if not inside & (word - 1):
+                words = file.words(load.offset + first - load.vaddr, load.file_vend - first)
+                numbers = (inside.plus(-first, inside.equals(inside)) >> word.bit_length() - 1).rows()
+                again = Column.of(map(words.__getitem__, numbers), inside.width).equals(same)
+                inside, same = inside.only(again), same.only(again)
+            yield from zip(inside.rows(), same.rows(), strict=True)
 
 
 def _leads(target: int, moves: Moves) -> bool:
@@ -73,26 +89,37 @@ def _leads(target: int, moves: Moves) -> bool:
 
 def _plain(file: ElfFile, table: r.Table, old: bytes, moves: Moves) -> tuple[bytes, int]:
     """A REL or RELA table with places and the addends of relative relocations moved, and the number of changes."""
-    places, infos, addends = r.columns(file, table)
-    columns = [places, infos] if addends is None else [places, infos, addends]
-    deltas = moves.deltas(places)
-    if None in deltas:
-        raise InputError(f"a relocation changes {places[deltas.index(None)]:#x}, where nothing is", where=file.where)
-    columns[0] = array(places.typecode, (place + (delta or 0) for place, delta in zip(places, deltas, strict=True)))
-    count = len(deltas) - deltas.count(0)
-    if addends is not None:
-        changes = [
-            delta if delta and r.is_relative(file, info) else 0
-            for info, delta in zip(infos, moves.deltas(addends), strict=True)
-        ]
-        columns[2] = array(addends.typecode, map(add, addends, changes))
-        count += len(changes) - changes.count(0)
-    new = array(places.typecode, bytes(len(places) * len(columns) * places.itemsize))
-    for number, column in enumerate(columns):
-        new[number :: len(columns)] = column
+    columns = _columns(file, table)
+    places, infos = columns[:2]
+    columns[0], moved, known = moves.carried(places)
+    if 0 in (flags := known.flags()):
+        lost = places.rows()[flags.index(0)]
+        raise InputError(f"a relocation changes {lost:#x}, where nothing is", where=file.where)
+    count = moved.flags().count(1)
+    if len(columns) == 3:
+        columns[2], moved, _ = moves.carried(columns[2], among=_is_relative(file, infos))
+        count += moved.flags().count(1)
+    rows = [column.rows() for column in columns]
+    new = array(rows[0].typecode, bytes(len(rows) * len(rows[0]) * rows[0].itemsize))
+    for number, column in enumerate(rows):
+        new[number :: len(rows)] = column
     if file.header.byteorder != sys.byteorder:
         new.byteswap()
     return new.tobytes() + old[len(new) * new.itemsize :], count
+
+
+def _columns(file: ElfFile, table: r.Table) -> list[Column]:
+    """Places, types with symbols, and the addends of a RELA table."""
+    return [Column.read(column.tobytes(), file.header.bits) for column in r.columns(file, table)]
+
+
+def _is_relative(file: ElfFile, infos: Column) -> Column:
+    """Which types say that the value is an address of the file, plus where it was loaded."""
+    kinds = infos & r.type_mask(file)
+    flags = infos ^ infos
+    for kind in r.RELATIVE.get(file.header.machine, ()):
+        flags |= kinds.equals(kind)
+    return flags
 
 
 def _relr(file: ElfFile, table: r.Table, moves: Moves) -> bytes:

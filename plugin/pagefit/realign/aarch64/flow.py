@@ -98,7 +98,7 @@ class Function:
             return None
         for source in sources - within:
             word = self.word(source)
-            if a64.is_adr(word) or a64.is_adrp(word):
+            if a64.matches(word, a64.ADR) or a64.matches(word, a64.ADRP):
                 values.add(a64.adr_target(word, source))
                 continue
             operands, addend = _operands(word)
@@ -122,7 +122,7 @@ class Function:
             seen.add(here)
             word = self.word(here)
             if a64.base(word) == register:
-                offset = word >> 10 & 0xFFF if a64.is_add_immediate(word) else a64.immediate_offset(word)
+                offset = word >> 10 & 0xFFF if a64.matches(word, a64.ADD_IMMEDIATE) else a64.immediate_offset(word)
                 if offset is not None:
                     found.add(offset)
             if not a64.writes(word, register):
@@ -132,7 +132,7 @@ class Function:
 
 def _operands(word: int) -> tuple[tuple[int, ...], int]:
     """The registers that an instruction passes on, and what it adds: ADD immediate, MOV, CSEL."""
-    if a64.is_add_immediate(word):
+    if a64.matches(word, a64.ADD_IMMEDIATE):
         return (a64.base(word),), word >> 10 & 0xFFF
     if word & 0xFFE0FFE0 == 0xAA0003E0:
         return (word >> 16 & 31,), 0

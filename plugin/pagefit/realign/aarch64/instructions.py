@@ -5,16 +5,38 @@ Instructions are little-endian in both byte orders. Nothing here knows of files;
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 NOP: Final = 0xD503201F
 ZERO: Final = 31  # register 31: the zero register or the stack pointer
 
-#: Most significant bytes, for searching every fourth byte of a section.
-ADRP_TOPS: Final = b"\x90\xb0\xd0\xf0"
-ADR_TOPS: Final = b"\x10\x30\x50\x70"
-LITERAL_TOPS: Final = b"\x18\x58\x98\xd8\x1c\x5c\x9c"
-BRANCH_TOPS: Final = bytes([*range(0x14, 0x18), *range(0x34, 0x38), 0x54, *range(0xB4, 0xB8)])
+#: A form of instruction: the bits that tell, and what they say.
+Form: TypeAlias = tuple[int, int]
+
+#: ADRP Xd, page; ADR Xd, address.
+ADRP: Final[Form] = (0x9F000000, 0x90000000)
+ADR: Final[Form] = (0x9F000000, 0x10000000)
+#: ADD Xd, Xn, #imm12, 64 bits, unshifted: what `:lo12:` uses.
+ADD_IMMEDIATE: Final[Form] = (0xFFC00000, 0x91000000)
+#: Loads and stores with a base register and an unsigned scaled offset.
+UNSIGNED_OFFSET: Final[Form] = (0x3B000000, 0x39000000)
+#: LDR, LDRSW or PRFM with a PC-relative address.
+LITERAL: Final[Form] = (0x3B000000, 0x18000000)
+#: LDRSW Xt, [Xn, #offset]; LDRSW Xt, [Xn, Rm, extend #2], which reads a table of 32-bit words.
+LDRSW: Final[Form] = (0xFFC00000, 0xB9800000)
+LDRSW_INDEXED: Final[Form] = (0xFFE01C00, 0xB8A01800)
+#: B; B.cond; CBZ and CBNZ; TBZ and TBNZ.
+BRANCH: Final[Form] = (0xFC000000, 0x14000000)
+CONDITIONAL: Final[Form] = (0xFF000000, 0x54000000)
+COMPARE_BRANCH: Final[Form] = (0x7E000000, 0x34000000)
+TEST_BRANCH: Final[Form] = (0x7E000000, 0x36000000)
+#: BR, BLR, RET, ERET.
+BRANCH_REGISTER: Final[Form] = (0xFE000000, 0xD6000000)
+#: BL; BLR, with or without pointer authentication.
+CALL: Final[Form] = (0xFC000000, 0x94000000)
+CALL_REGISTER: Final[Form] = (0xFEFFF000, 0xD63F0000)
+#: No instructions, by the top level of the encoding (Arm ARM C4.1).
+UNALLOCATED: Final[tuple[Form, ...]] = ((0x9E000000, 0), (0x1A000000, 0x02000000))
 
 _CALLER_SAVED: Final = frozenset({*range(19), 30})
 
@@ -25,14 +47,9 @@ def signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def is_adrp(word: int) -> bool:
-    """ADRP Xd, page."""
-    return word & 0x9F000000 == 0x90000000
-
-
-def is_adr(word: int) -> bool:
-    """ADR Xd, address."""
-    return word & 0x9F000000 == 0x10000000
+def matches(word: int, form: Form) -> bool:
+    """Whether a word is an instruction of a form."""
+    return word & form[0] == form[1]
 
 
 def adr_target(word: int, pc: int) -> int:
@@ -49,11 +66,6 @@ def with_adr_target(word: int, pc: int, target: int) -> int | None:
     return word & 0x9F00001F | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5
 
 
-def is_add_immediate(word: int) -> bool:
-    """ADD Xd, Xn, #imm12, 64 bits, unshifted: what `:lo12:` uses."""
-    return word & 0xFFC00000 == 0x91000000
-
-
 def add_immediate(register: int, immediate: int) -> int:
     """ADD Xregister, Xregister, #immediate."""
     return 0x91000000 | immediate << 10 | register << 5 | register
@@ -66,7 +78,7 @@ def adrp(register: int) -> int:
 
 def immediate_offset(word: int) -> int | None:
     """The offset of a load or store with a base register and an unsigned scaled offset (bytes); None for others."""
-    if word & 0x3B000000 != 0x39000000:
+    if not matches(word, UNSIGNED_OFFSET):
         return None
     size = word >> 30
     if word & 0x04800000 == 0x04800000:  # 128-bit SIMD
@@ -79,11 +91,6 @@ def base(word: int) -> int:
     return word >> 5 & 31
 
 
-def is_literal_load(word: int) -> bool:
-    """LDR, LDRSW or PRFM with a PC-relative address."""
-    return word & 0x3B000000 == 0x18000000
-
-
 def literal_target(word: int, pc: int) -> int:
     """The address that a literal load reads."""
     return pc + (signed(word >> 5, 19) << 2)
@@ -92,11 +99,6 @@ def literal_target(word: int, pc: int) -> int:
 def literal_size(word: int) -> int:
     """How many bytes a literal load into a general register reads (4: LDR W, LDRSW; 8: LDR X); 0 for the others."""
     return {0x18: 4, 0x98: 4, 0x58: 8}.get(word >> 24, 0)
-
-
-def is_ldrsw_indexed(word: int) -> bool:
-    """LDRSW Xt, [Xn, Rm, extend #2]: reads a table of 32-bit words."""
-    return word & 0xFFE01C00 == 0xB8A01800
 
 
 def add_registers(word: int) -> tuple[int, int] | None:
@@ -108,18 +110,18 @@ def add_registers(word: int) -> tuple[int, int] | None:
 
 def branch_target(word: int, pc: int) -> int | None:
     """Where a direct branch other than a call leads; None for everything else."""
-    if word & 0xFC000000 == 0x14000000:
+    if matches(word, BRANCH):
         return pc + (signed(word, 26) << 2)
-    if word & 0xFF000000 == 0x54000000 or word & 0x7E000000 == 0x34000000:
+    if matches(word, CONDITIONAL) or matches(word, COMPARE_BRANCH):
         return pc + (signed(word >> 5, 19) << 2)
-    if word & 0x7E000000 == 0x36000000:
+    if matches(word, TEST_BRANCH):
         return pc + (signed(word >> 5, 14) << 2)
     return None
 
 
 def is_call(word: int) -> bool:
     """BL or BLR (with or without pointer authentication)."""
-    return word & 0xFC000000 == 0x94000000 or word & 0xFEFFF800 in (0xD63F0000, 0xD63F0800)
+    return matches(word, CALL) or matches(word, CALL_REGISTER)
 
 
 def sets_flags(word: int) -> bool:
@@ -132,15 +134,14 @@ def sets_flags(word: int) -> bool:
 
 def falls_through(word: int) -> bool:
     """Whether control can reach the next instruction: not behind B, BR, RET, ERET, UDF."""
-    if word & 0xFC000000 == 0x14000000 or word >> 16 == 0:
+    if matches(word, BRANCH) or word >> 16 == 0:
         return False
-    return not (word & 0xFE000000 == 0xD6000000 and not is_call(word))
+    return not matches(word, BRANCH_REGISTER) or is_call(word)
 
 
 def allocated(word: int) -> bool:
-    """Whether the word can be an instruction at all, by the top level of the encoding (Arm ARM C4.1)."""
-    group = word >> 25 & 15
-    return not (group in (1, 3) or (group == 0 and word >> 31 == 0))
+    """Whether the word can be an instruction at all."""
+    return not any(matches(word, form) for form in UNALLOCATED)
 
 
 def writes(word: int, register: int) -> bool:

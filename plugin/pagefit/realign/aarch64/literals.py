@@ -10,7 +10,8 @@ from typing import Final
 
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
-from pagefit.realign.aarch64.text import Code, Text
+from pagefit.realign.aarch64.code import Code
+from pagefit.realign.aarch64.text import Text
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 
@@ -24,7 +25,7 @@ def literals(code: Code, moves: Moves) -> Iterator[Patch]:
     Raises Refused for a literal load that reads moving data itself, or such a word whose use is not understood.
     """
     for text in code.texts:
-        for index in text.find(a64.LITERAL_TOPS):
+        for index in text.find(a64.LITERAL):
             word, pc = text.words[index], text.pc(index)
             target = a64.literal_target(word, pc)
             if moves.shift(target):
@@ -36,7 +37,7 @@ def literals(code: Code, moves: Moves) -> Iterator[Patch]:
                     )
             elif size := a64.literal_size(word):
                 yield from _distance(code, text, index, target, size, word & 31, moves)
-        for index in text.find(a64.ADR_TOPS):
+        for index in text.find(a64.ADR):
             yield from _named(code, text, index, moves)
 
 
@@ -86,7 +87,7 @@ def _added_to(text: Text, index: int, loaded: int, place: int) -> bool:
     bases = {
         text.words[at] & 31
         for at in near
-        if a64.is_adr(text.words[at]) and a64.adr_target(text.words[at], text.pc(at)) == place
+        if a64.matches(text.words[at], a64.ADR) and a64.adr_target(text.words[at], text.pc(at)) == place
     }
     return any(
         operands is not None and loaded in operands and bases & set(operands)

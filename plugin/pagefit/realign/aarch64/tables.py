@@ -13,7 +13,8 @@ from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.bounds import index_bound
-from pagefit.realign.aarch64.text import Code, Text
+from pagefit.realign.aarch64.code import Code
+from pagefit.realign.aarch64.text import Text
 from pagefit.realign.arch import RelativeTable
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
@@ -27,9 +28,9 @@ def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch
     Raises Refused when a table's length is not proved, or an entry leads nowhere.
     """
     for text in code.texts:
-        for index in text.find(b"\xb8\xb9"):
+        for index in text.find(a64.LDRSW, a64.LDRSW_INDEXED):
             word = text.words[index]
-            if a64.is_ldrsw_indexed(word) or word & 0xFFC00000 == 0xB9800000:
+            if a64.matches(word, a64.LDRSW) or a64.matches(word, a64.LDRSW_INDEXED):
                 yield from _read(code, text, index, moves)
 
 
@@ -42,7 +43,7 @@ def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[Re
     starts = function.constants(pc, base)
     if starts is None:
         raise _unproved(code.file, pc, None)
-    indexed = a64.is_ldrsw_indexed(word)
+    indexed = a64.matches(word, a64.LDRSW_INDEXED)
     for start in sorted(starts):
         if not indexed:
             first, count, guard = start + (a64.immediate_offset(word) or 0), 1, pc

@@ -1,36 +1,56 @@
-"""The code of a file: fast search for instructions, and what tells code from data in between."""
+"""The words of executable sections, and a fast search for instructions among them."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from functools import cache
+from itertools import accumulate, islice
 from typing import Final
 
-from pagefit.elf import eh_frame, symbols
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.realign.aarch64 import instructions as a64
-from pagefit.realign.aarch64.flow import Function
+from pagefit.realign.columns import Column
 
-#: A function without unwind table: at most this many bytes around a place are looked at.
-_AROUND: Final = 4096
+#: So many words are searched at a time: the lines are short-lived.
+_CHUNK: Final = 1 << 18
+#: Ends a line at each byte that is not zero.
+_LINES: Final = b" " + b"\n" * 255
 
 
 @dataclass(frozen=True)
 class Text:
-    """One executable section: its words, and the most significant byte of each."""
+    """One executable section: its words, and the two most significant bytes of each."""
 
-    file: ElfFile
     section: Section
     words: Sequence[int]
     tops: bytes
+    seconds: bytes
 
-    def find(self, tops: bytes) -> list[int]:
-        """The indexes of words whose most significant byte is one of `tops`; the search runs in C."""
-        return [match.start() for match in re.finditer(b"[" + re.escape(tops) + b"]", self.tops)]
+    def find(self, *forms: a64.Form) -> list[int]:
+        """The indexes of words that may be of one of some forms, going by their upper halves.
+
+        The search runs in C: bytes become sets of forms, and what is in both sets of a word ends a line of text.
+        """
+        found: list[int] = []
+        top, second = _marks(forms, 24), _marks(forms, 16)
+        for at in range(0, len(self.tops), _CHUNK):
+            part = self.tops[at : at + _CHUNK].translate(top)
+            if min(second) == 0:
+                both = int.from_bytes(part, "little")
+                both &= int.from_bytes(self.seconds[at : at + _CHUNK].translate(second), "little")
+                part = both.to_bytes(len(part), "little")
+            lines = part.translate(_LINES).splitlines(keepends=True)
+            if not lines[-1].endswith(b"\n"):
+                lines.pop()
+            found += islice(accumulate(map(len, lines), initial=at - 1), 1, None)
+        return found
+
+    def at(self, indexes: Iterable[int], ahead: int = 0) -> Column:
+        """The words at some indexes, or `ahead` words behind them."""
+        return Column.of(map(self.words[ahead:].__getitem__, indexes), 32)
 
     def pc(self, index: int) -> int:
         """The address of a word."""
@@ -41,99 +61,29 @@ class Text:
         return self.section.offset + pc - self.section.addr
 
 
-class Code:
-    """All executable sections of a file, its functions, and its mapping symbols."""
+@cache
+def _marks(forms: tuple[a64.Form, ...], shift: int) -> bytes:
+    """For each value of the byte at a place in a word: the forms that it may belong to, one bit each."""
+    return bytes(
+        sum(1 << number for number, (mask, value) in enumerate(forms) if byte & mask >> shift == value >> shift & 0xFF)
+        for byte in range(256)
+    )
 
-    def __init__(self, file: ElfFile) -> None:
-        self.file = file
-        self._targets: dict[int, frozenset[int]] = {}
-        self._merged: dict[int, list[tuple[int, bool]]] = {}
 
-    @cached_property
-    def texts(self) -> list[Text]:
-        """The executable sections."""
-        found = []
-        for section in self.file.executable:
-            data = self.file.data[section.offset : section.offset + section.size // 4 * 4]
-            found.append(Text(self.file, section, memoryview(data).cast("I"), data[3::4]))
-        self.file.forget()
-        return found
+def read(file: ElfFile) -> list[Text]:
+    """The executable sections of a file."""
+    found = []
+    for section in file.executable:
+        data = file.data[section.offset : section.offset + section.size // 4 * 4]
+        found.append(Text(section, _numbers(data), data[3::4], data[2::4]))
+    file.forget()
+    return found
 
-    @cached_property
-    def _frames(self) -> list[tuple[int, int]]:
-        return [(start, end) for start, end in eh_frame.ranges(self.file) if start < end]
 
-    @cached_property
-    def _frame_starts(self) -> list[int]:
-        return [start for start, _ in self._frames]
-
-    def frame(self, pc: int) -> tuple[int, int] | None:
-        """The function around an address, by the unwind tables."""
-        index = bisect_right(self._frame_starts, pc) - 1
-        return self._frames[index] if index >= 0 and pc < self._frames[index][1] else None
-
-    def function(self, text: Text, pc: int) -> Function:
-        """The function around an address; where no unwind table tells, the code near it."""
-        frame = self.frame(pc)
-        if frame is None:
-            after = bisect_right(self._frame_starts, pc)
-            low = self._frames[after - 1][1] if after else text.section.addr
-            high = self._frames[after][0] if after < len(self._frames) else text.section.end
-            frame = max(low, pc - _AROUND), min(high, pc + _AROUND)
-        start = max(frame[0], text.section.addr)
-        first = (start - text.section.addr) // 4
-        last = min((frame[1] - text.section.addr) // 4, len(text.words))
-        return Function(text.words[first:last], start, start + 4 * (last - first))
-
-    @cached_property
-    def _marks(self) -> list[tuple[int, bool]]:
-        """Mapping symbols (ELF for the Arm 64-bit Architecture, 5.5.5): address, and whether code starts there."""
-        marks: dict[int, bool] = {}
-        for table in symbols.tables(self.file):
-            strings = self.file.contents(self.file.sections[table.link])
-            names = {match.start(1): match[1] == b"$x" for match in re.finditer(rb"(?=(\$[xd]))", strings)}
-            for symbol in symbols.symbols(self.file, table, names=names.keys()):
-                if symbol.type == symbols.STT_NOTYPE:
-                    marks[symbol.value] = names[symbol.name]
-        return sorted(marks.items())
-
-    def marks(self, text: Text) -> list[tuple[int, bool]]:
-        """The mapping symbols of a section, without those that repeat the one before."""
-        if text.section.index not in self._merged:
-            merged: list[tuple[int, bool]] = []
-            first, last = (bisect_left(self._marks, (a, False)) for a in (text.section.addr, text.section.end))
-            for mark in self._marks[first:last]:
-                if not merged or merged[-1][1] != mark[1]:
-                    merged.append(mark)
-            self._merged[text.section.index] = merged
-        return self._merged[text.section.index]
-
-    def runs(self, text: Text) -> Iterator[tuple[int, int, bool | None]]:
-        """(first index, index behind, what `marked` says) of the words of a section, in runs."""
-        marks = [((address - text.section.addr + 3) // 4, kind) for address, kind in self.marks(text)]
-        for (first, marked), (last, _) in pairwise([(0, None), *marks, (len(text.words), None)]):
-            yield first, last, marked
-
-    def marked(self, text: Text, pc: int) -> bool | None:
-        """What mapping symbols say: True for code, False for data, None when the file has none there."""
-        marks = self.marks(text)
-        index = bisect_right(marks, (pc, True)) - 1
-        return marks[index][1] if index >= 0 else None
-
-    def branch_targets(self, text: Text) -> frozenset[int]:
-        """Where the direct branches and calls of a section lead."""
-        if text.section.index not in self._targets:
-            found = {a64.branch_target(text.words[i], text.pc(i)) for i in text.find(a64.BRANCH_TOPS)}
-            found |= {text.pc(i) + (a64.signed(text.words[i], 26) << 2) for i in text.find(b"\x94\x95\x96\x97")}
-            self._targets[text.section.index] = frozenset(target for target in found if target is not None)
-        return self._targets[text.section.index]
-
-    def plausible(self, text: Text, pc: int) -> bool:
-        """Whether what follows an address can be run: control leaves before a word that is no instruction."""
-        index = (pc - text.section.addr) // 4
-        for word in text.words[index:]:
-            if not a64.allocated(word):
-                return False
-            if not a64.falls_through(word) or a64.is_call(word):
-                return word >> 16 != 0
-        return False
+def _numbers(data: bytes) -> Sequence[int]:
+    """Instructions as numbers; they are little-endian everywhere."""
+    if sys.byteorder == "little":
+        return memoryview(data).cast("I")
+    words = array("I", data)
+    words.byteswap()
+    return words

@@ -1,0 +1,100 @@
+"""The code of a file: its functions, and what tells code from data in between."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+from pagefit.elf import symbols
+from pagefit.elf.functions import Functions
+from pagefit.elf.sections import ElfFile
+from pagefit.realign.aarch64 import instructions as a64
+from pagefit.realign.aarch64.flow import Function
+from pagefit.realign.aarch64.text import Text, read
+
+#: A function without unwind table: at most this many bytes around a place are looked at.
+_AROUND: Final = 4096
+
+
+class Code:
+    """All executable sections of a file, its functions, and its mapping symbols."""
+
+    def __init__(self, file: ElfFile) -> None:
+        self.file = file
+        self.functions = Functions(file)
+        self._targets: dict[int, frozenset[int]] = {}
+        self._merged: dict[int, list[tuple[int, bool]]] = {}
+
+    @cached_property
+    def texts(self) -> list[Text]:
+        """The executable sections."""
+        return read(self.file)
+
+    def function(self, text: Text, pc: int) -> Function:
+        """The function around an address; where no unwind table tells, the code near it."""
+        start, end = self.functions.before(pc) or (0, 0)
+        if end <= pc:
+            start = max(end, pc - _AROUND)
+            end = min(self.functions.after(pc) or text.section.end, pc + _AROUND)
+        start = max(start, text.section.addr)
+        first = (start - text.section.addr) // 4
+        last = min((end - text.section.addr) // 4, len(text.words))
+        return Function(text.words[first:last], start, start + 4 * (last - first))
+
+    @cached_property
+    def _marks(self) -> list[tuple[int, bool]]:
+        """Mapping symbols (ELF for the Arm 64-bit Architecture, 5.5.5): address, and whether code starts there."""
+        marks: dict[int, bool] = {}
+        for table in symbols.tables(self.file):
+            strings = self.file.contents(self.file.sections[table.link])
+            names = {match.start(1): match[1] == b"$x" for match in re.finditer(rb"(?=(\$[xd]))", strings)}
+            for symbol in symbols.symbols(self.file, table, names=names.keys()):
+                if symbol.type == symbols.STT_NOTYPE:
+                    marks[symbol.value] = names[symbol.name]
+        return sorted(marks.items())
+
+    def marks(self, text: Text) -> list[tuple[int, bool]]:
+        """The mapping symbols of a section, without those that repeat the one before."""
+        if text.section.index not in self._merged:
+            merged: list[tuple[int, bool]] = []
+            first, last = (bisect_left(self._marks, (a, False)) for a in (text.section.addr, text.section.end))
+            for mark in self._marks[first:last]:
+                if not merged or merged[-1][1] != mark[1]:
+                    merged.append(mark)
+            self._merged[text.section.index] = merged
+        return self._merged[text.section.index]
+
+    def runs(self, text: Text) -> Iterator[tuple[int, int, bool | None]]:
+        """(first index, index behind, what `marked` says) of the words of a section, in runs."""
+        marks = [((address - text.section.addr + 3) // 4, kind) for address, kind in self.marks(text)]
+        for (first, marked), (last, _) in pairwise([(0, None), *marks, (len(text.words), None)]):
+            yield first, last, marked
+
+    def marked(self, text: Text, pc: int) -> bool | None:
+        """What mapping symbols say: True for code, False for data, None when the file has none there."""
+        marks = self.marks(text)
+        index = bisect_right(marks, (pc, True)) - 1
+        return marks[index][1] if index >= 0 else None
+
+    def branch_targets(self, text: Text) -> frozenset[int]:
+        """Where the direct branches and calls of a section lead."""
+        if text.section.index not in self._targets:
+            branches = text.find(a64.BRANCH, a64.CONDITIONAL, a64.COMPARE_BRANCH, a64.TEST_BRANCH)
+            found = {a64.branch_target(text.words[i], text.pc(i)) for i in branches}
+            found |= {text.pc(i) + (a64.signed(text.words[i], 26) << 2) for i in text.find(a64.CALL)}
+            self._targets[text.section.index] = frozenset(target for target in found if target is not None)
+        return self._targets[text.section.index]
+
+    def plausible(self, text: Text, pc: int) -> bool:
+        """Whether what follows an address can be run: control leaves before a word that is no instruction."""
+        index = (pc - text.section.addr) // 4
+        for word in text.words[index:]:
+            if not a64.allocated(word):
+                return False
+            if not a64.falls_through(word) or a64.is_call(word):
+                return word >> 16 != 0
+        return False
