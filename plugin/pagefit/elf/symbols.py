@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+import re
+import sys
+from array import array
+from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from pagefit.elf.sections import SHT_DYNSYM, SHT_SYMTAB, SHT_SYMTAB_SHNDX, ElfFile, Section
@@ -44,21 +47,29 @@ def symbols(
     """
     data = file.contents(table)
     extended = _extended(file, table)
-    record = file.struct("IBBHPP" if file.header.bits == 64 else "IPPBBH")
-    at = table.offset + (8 if file.header.bits == 64 else 4)
-    home = 3 if file.header.bits == 64 else 5
-    for index, row in enumerate(record.iter_unpack(data[: len(data) // record.size * record.size])):
-        if (names is not None and row[0] not in names) or (sections is not None and row[home] not in sections):
-            at += record.size
-            continue
-        if file.header.bits == 64:
-            name, info, _, shndx, value, size = row
+    wide = file.header.bits == 64
+    record = file.struct("IBBHPP" if wide else "IPPBBH")
+    rows: Iterable[int] = range(len(data) // record.size)
+    if names is not None:
+        rows = [row for row, name in zip(rows, _column(file, data, "I", 0, record.size), strict=True) if name in names]
+    if sections is not None:
+        homes = _column(file, data, "H", 6 if wide else 14, record.size)
+        rows = [row for row in rows if homes[row] in sections]
+    value_at = table.offset + (8 if wide else 4)
+    for row in rows:
+        if wide:
+            name, info, _, home, value, size = record.unpack_from(data, row * record.size)
         else:
-            name, value, size, info, _, shndx = row
-        if shndx == SHN_XINDEX and index < len(extended):
-            shndx = extended[index][0]
-        yield Symbol(at, name, info & 15, shndx, value, size)
-        at += record.size
+            name, value, size, info, _, home = record.unpack_from(data, row * record.size)
+        if home == SHN_XINDEX and row < len(extended):
+            home = extended[row][0]
+        yield Symbol(value_at + row * record.size, name, info & 15, home, value, size)
+
+
+def named(file: ElfFile, table: Section, pattern: bytes) -> dict[int, bytes]:
+    """The offsets of names in a table's string table that start with a regular expression, and what it matched."""
+    strings = file.contents(file.sections[table.link])
+    return {match.start(): match[0] for match in re.finditer(pattern, strings)}
 
 
 def name(file: ElfFile, table: Section, symbol: Symbol) -> str:
@@ -67,6 +78,16 @@ def name(file: ElfFile, table: Section, symbol: Symbol) -> str:
     start = strings.offset + symbol.name
     end = file.data.find(b"\0", start, strings.file_end)
     return file.data[start:end].decode("utf-8", "replace")
+
+
+def _column(file: ElfFile, data: bytes, code: str, offset: int, size: int) -> array[int]:
+    """One field of every record of `size` bytes."""
+    values = array(code, data[: len(data) // size * size])[
+        offset // array(code).itemsize :: size // array(code).itemsize
+    ]
+    if file.header.byteorder != sys.byteorder:
+        values.byteswap()
+    return values
 
 
 def _extended(file: ElfFile, table: Section) -> list[tuple[int]]:

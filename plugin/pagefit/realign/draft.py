@@ -70,8 +70,9 @@ class Draft:
         words = self.code.words
         first, last = bisect_left(words.offsets, offset - 3), bisect_left(words.offsets, offset + len(window))
         low, high = bisect_left(words.offsets, offset), bisect_left(words.offsets, offset + len(window) - 3)
+        pack = _WORD.pack_into
         for place, new in zip(words.offsets[low:high], words.new[low:high], strict=True):
-            _WORD.pack_into(window, place - offset, new)
+            pack(window, place - offset, new)
         for index in (*range(first, low), *range(high, last)):  # across an edge of the window
             _overwrite(window, words.offsets[index] - offset, _WORD.pack(words.new[index]))
 

@@ -59,12 +59,10 @@ def _mapped(file: ElfFile, section: Section) -> bool:
 def _relative_vtable(file: ElfFile) -> str | None:
     """A C++ vtable that no loader writes to holds distances, not addresses (LLVM's relative ABI)."""
     for table in symbols.tables(file):
-        for symbol in symbols.symbols(file, table):
+        for symbol in symbols.symbols(file, table, names=symbols.named(file, table, rb"_ZTV")):
             if symbol.type != symbols.STT_OBJECT or not 0 < symbol.section < len(file.sections):
                 continue
             home = file.sections[symbol.section]
             if home.alloc and not home.writable and symbol.size:
-                name = symbols.name(file, table, symbol)
-                if name.startswith("_ZTV"):
-                    return name
+                return symbols.name(file, table, symbol)
     return None

@@ -11,9 +11,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import Final
 
+from pagefit.errors import Refused
 from pagefit.realign.columns import Column
 
 #: The unit of every move (bytes): the smallest page size, and the reach of aarch64's `:lo12:`.
@@ -43,16 +44,6 @@ class Moves:
     def moved(self) -> tuple[Piece, ...]:
         """The pieces that do move."""
         return tuple(piece for piece in self.pieces if piece.delta)
-
-    @cached_property
-    def pages(self) -> tuple[tuple[int, int, Piece], ...]:
-        """(number of its first 4 KiB page, number of the page behind, piece): what `page_owner` says, for all."""
-        firsts = [start // UNIT for start in self._starts[1:]]
-        ends = (-(-piece.end // UNIT) for piece in self.pieces)
-        return tuple(
-            (piece.start // UNIT, end if follower is None else min(end, follower), piece)
-            for piece, end, follower in zip_longest(self.pieces, ends, firsts)
-        )
 
     def piece(self, address: int) -> Piece | None:
         """The piece that owns the byte at an address; None in a gap and outside the image."""
@@ -93,6 +84,13 @@ class Moves:
             return self.pieces[index].delta
         raise KeyError(address)
 
+    def settled(self, address: int, kind: str, where: str) -> int:
+        """`delta` of what a reference of some kind, in the file `where`, leads to. Raises Refused for a gap."""
+        try:
+            return self.delta(address)
+        except KeyError:
+            raise Refused(f"{kind} leads to {address:#x}, where nothing is", where=where) from None
+
     def carried(self, addresses: Column, among: Column | None = None) -> tuple[Column, Column, Column]:
         """`new` of many addresses, or of those that are flagged in `among`, the others as they are.
 
@@ -100,15 +98,30 @@ class Moves:
         """
         new = addresses
         moved = known = addresses ^ addresses
-        for piece, follower in zip_longest(self.pieces, self._starts[1:]):
-            here = addresses.between(piece.start, min(piece.end + 1, follower or piece.end + 1))
-            if among is not None:
-                here &= among
-            known |= here
+        edges = [edge for first, behind, _ in self._spans for edge in (first, behind)]
+        for here, (_, _, piece) in zip(addresses.parts(edges)[::2], self._spans, strict=True):
+            chosen = here if among is None else here & among
+            known |= chosen
             if piece.delta:
-                moved |= here
-                new = new.plus(piece.delta, here)
+                moved |= chosen
+                new = new.plus(piece.delta, chosen)
         return new, moved, known
+
+    @cached_property
+    def _spans(self) -> tuple[tuple[int, int, Piece], ...]:
+        """(first address, address behind, piece): what `delta` says, for all."""
+        return self._apart((piece.start, piece.end + 1) for piece in self.pieces)
+
+    @cached_property
+    def pages(self) -> tuple[tuple[int, int, Piece], ...]:
+        """(number of its first 4 KiB page, number of the page behind, piece): what `page_owner` says, for all."""
+        return self._apart((piece.start // UNIT, -(-piece.end // UNIT)) for piece in self.pieces)
+
+    def _apart(self, spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int, Piece], ...]:
+        """Each piece's span, as far as the next one leaves it."""
+        firsts, ends = zip(*spans, strict=True)
+        behind = map(min, ends, (*firsts[1:], ends[-1]))
+        return tuple(zip(firsts, behind, self.pieces, strict=True))
 
     def new(self, address: int) -> int:
         """Where the thing an address points to lies in the result. Raises KeyError as `delta` does."""

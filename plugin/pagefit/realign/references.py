@@ -23,7 +23,7 @@ def tables(file: ElfFile, moves: Moves, *, debug: bool = True) -> Iterator[Patch
     yield from relocs.patches(file, moves)
     yield from patches(file, moves, relocs.in_place(file, moves))
     yield from patches(file, moves, words.got(file, moves))
-    yield from patches(file, moves, words.symbol_values(file, moves))
+    yield from words.symbol_values(file, moves)
     yield from patches(file, moves, words.probes(file))
     yield from patches(file, moves, unwind.references(file, moves))
     if debug:
@@ -34,7 +34,9 @@ def patches(file: ElfFile, moves: Moves, references: Iterable[Reference]) -> Ite
     """The patches for references whose value changes."""
     byteorder = file.header.byteorder
     for offset, size, base, target, kind in references:
-        change = _delta(moves, target, kind, file) - (_delta(moves, base, kind, file) if base is not None else 0)
+        change = moves.settled(target, kind, file.where) - (
+            moves.settled(base, kind, file.where) if base is not None else 0
+        )
         if not change:
             continue
         old = file.data[offset : offset + size]
@@ -45,10 +47,3 @@ def patches(file: ElfFile, moves: Moves, references: Iterable[Reference]) -> Ite
         except OverflowError:
             raise Refused(f"{kind} at offset {offset:#x} cannot reach {target + change:#x}", where=file.where) from None
         yield Patch(offset, old, new, kind, target)
-
-
-def _delta(moves: Moves, address: int, kind: str, file: ElfFile) -> int:
-    try:
-        return moves.delta(address)
-    except KeyError:
-        raise Refused(f"{kind} leads to {address:#x}, where nothing is", where=file.where) from None

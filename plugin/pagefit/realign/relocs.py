@@ -11,7 +11,7 @@ from pagefit.elf import relocations as r
 from pagefit.elf.dynamic import DT_ANDROID_RELASZ, DT_ANDROID_RELSZ, entries
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError, Refused
-from pagefit.realign.columns import Column
+from pagefit.realign.columns import Column, take
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
@@ -58,8 +58,8 @@ def _relative(file: ElfFile, moves: Moves) -> Iterator[tuple[int, int | None]]:
     for table in r.tables(file):
         if table.form == "rela":
             places, infos, addends = _columns(file, table)
-            _, moved, _ = moves.carried(addends, among=_is_relative(file, infos))
-            yield from _repeated(file, places.only(moved), addends.only(moved))
+            moved = moves.carried(addends, among=_is_relative(file, infos))[1].flagged()
+            yield from _repeated(file, places.take(moved), addends.take(moved))
         else:
             for one in r.entries(file, table):
                 if one.relative and (one.addend is None or _leads(one.addend, moves)):
@@ -71,14 +71,14 @@ def _repeated(file: ElfFile, places: Column, addends: Column) -> Iterator[tuple[
     word = file.header.bits // 8
     for load in file.loads:
         first = -(-load.vaddr // word) * word
-        here = places.between(first, load.file_vend - word + 1)
+        here = places.between(first, max(first, load.file_vend - word + 1)).flagged()
         if here:
-            inside, same = places.only(here), addends.only(here)
+            inside, same = places.take(here), addends.take(here)
             if not inside & (word - 1):
                 words = file.words(load.offset + first - load.vaddr, load.file_vend - first)
-                numbers = (inside.plus(-first, inside.equals(inside)) >> word.bit_length() - 1).rows()
-                again = Column.of(map(words.__getitem__, numbers), inside.width).equals(same)
-                inside, same = inside.only(again), same.only(again)
+                held = Column.of(take(words, (inside + -first >> word.bit_length() - 1).rows()), inside.width)
+                again = held.equals(same).flagged()
+                inside, same = inside.take(again), same.take(again)
             yield from zip(inside.rows(), same.rows(), strict=True)
 
 

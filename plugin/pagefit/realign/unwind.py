@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pagefit.elf import eh_frame
+from pagefit.elf import eh_frame, functions
 from pagefit.elf.constants import PF_W
-from pagefit.elf.sections import ElfFile
+from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Reference
 
-_DATAREL_SDATA4, _PCREL_SDATA4 = 0x3B, 0x1B
 _UNUSED = "unused TType"
 
 
@@ -23,6 +22,7 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     lsdas: set[int] = set()
     table = file.by_name.get(".eh_frame")
     moved = table is not None and moves.touches(table.addr, table.end)
+    apart = moved or any(moves.touches(home.addr, home.end) for home in _lsda_sections(file))
     # Code stays; so where the table stays, too, an FDE has only an LSDA to offer.
     for entry in eh_frame.entries(file, lambda cie: moved or "L" in cie.augmentation):
         if isinstance(entry, eh_frame.Cie):
@@ -32,7 +32,8 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
         if moved and entry.pc.target:  # not of a function that the linker dropped
             yield _reference(file, entry.pc)
         if entry.lsda is not None:
-            yield _reference(file, entry.lsda)
+            if apart:
+                yield _reference(file, entry.lsda)
             lsdas.add(entry.lsda.target)
     yield from _types(file, lsdas)
     yield from _search_table(file, moves)
@@ -40,7 +41,7 @@ def references(file: ElfFile, moves: Moves) -> Iterator[Reference]:
 
 def _types(file: ElfFile, lsdas: set[int]) -> Iterator[Reference]:
     cursors: dict[str, eh_frame.Cursor] = {}
-    homes = [s for s in file.sections if s.alloc and s.file_size and s.name.startswith(".gcc_except_table")]
+    homes = _lsda_sections(file)
     for lsda in sorted(lsdas):
         home = next((s for s in homes if s.addr <= lsda < s.end), None)
         if home is None:
@@ -58,6 +59,10 @@ def _types(file: ElfFile, lsdas: set[int]) -> Iterator[Reference]:
             yield _reference(file, pointer)
 
 
+def _lsda_sections(file: ElfFile) -> list[Section]:
+    return [s for s in file.sections if s.alloc and s.file_size and s.name.startswith(".gcc_except_table")]
+
+
 def _word_of_data(file: ElfFile, address: int) -> bool:
     segment = file.segment_at(address)
     return segment is not None and bool(segment.flags & PF_W) and address % (file.header.bits // 8) == 0
@@ -70,10 +75,9 @@ def _search_table(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     if not moves.touches(section.addr, section.end) and not moves.touches(table.addr, table.end):
         return  # distances between things that stay
     cursor = eh_frame.Cursor(file, section)
-    version, pointer, count, entry = (cursor.integer(section.addr + i, 1) for i in range(4))
-    if (version, pointer, count, entry) != (1, _PCREL_SDATA4, 0x03, _DATAREL_SDATA4):
+    if cursor.data[:4] != functions.USUAL:
         raise cursor.refuse(section.addr, "an encoding that is not understood")
-    word, _ = cursor.pointer(section.addr + 4, pointer, ".eh_frame_hdr")
+    word, _ = cursor.pointer(section.addr + 4, functions.USUAL[1], ".eh_frame_hdr")
     if word is not None:
         yield _reference(file, word)
     for index in range(2 * cursor.integer(section.addr + 8, 4)):

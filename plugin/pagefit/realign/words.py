@@ -12,14 +12,13 @@ from pagefit.elf import dynamic, relocations, symbols
 from pagefit.elf.sections import SHT_NOTE, ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
-from pagefit.realign.patches import Reference
+from pagefit.realign.patches import Patch, Reference
 
 #: Places that linkers name with absolute symbols: edges of the image (gold, old lld), its tables (GNU ld).
 _EDGES: Final = frozenset(
     {"_end", "end", "_edata", "edata", "__bss_start", "__bss_start__", "__bss_end__", "__end__"}
     | {"_DYNAMIC", "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_"}
 )
-_STT_TLS: Final = symbols.STT_TLS
 
 
 def dynamic_section(file: ElfFile) -> Iterator[Reference]:
@@ -65,28 +64,36 @@ def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
         yield reference
 
 
-def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Reference]:
-    """Values of symbols: they move with their *section*, for a value may lie on the edge of two pieces.
+def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Patch]:
+    """Symbol tables with the values that change, one patch each.
 
-    TLS symbols are offsets and stay. `_end` and its like may be absolute or in `.tbss` (GNU ld), which has no place in
-    memory: those go by value, and so do symbols of a section that is divided or left behind.
+    Values move with their *section*, for one may lie on the edge of two pieces. TLS symbols are offsets and stay.
+    `_end` and its like may be absolute or in `.tbss` (GNU ld), which has no place in memory: those go by value, and so
+    do symbols of a section that is divided or left behind. Raises Refused for one that leads to where nothing is.
     """
-    word = file.header.bits // 8
     homes = [_delta(section, moves) for section in file.sections]
     wanted = {*(index for index, delta in enumerate(homes) if delta != 0), *range(symbols.SHN_LORESERVE, 1 << 16)}
+    value = file.struct("P")
     for table in symbols.tables(file):
+        old, count = file.contents(table), 0
+        new = bytearray(old)
         for symbol in symbols.symbols(file, table, sections=wanted):
-            if symbol.section == symbols.SHN_UNDEF or symbol.type == _STT_TLS:
+            if symbol.section == symbols.SHN_UNDEF or symbol.type == symbols.STT_TLS:
                 continue
-            if symbol.section >= len(homes):
-                edge = symbol.section == symbols.SHN_ABS and moves.owns(symbol.value)
-                if edge and symbols.name(file, table, symbol) in _EDGES:
-                    yield Reference(symbol.at, word, None, symbol.value, table.name)
-            elif homes[symbol.section] != 0:
+            if symbol.section < len(homes):
+                change = homes[symbol.section]
                 home = file.sections[symbol.section]
-                apart = homes[symbol.section] is None or not home.addr <= symbol.value <= home.end
-                target = symbol.value if apart and moves.owns(symbol.value) else home.addr
-                yield Reference(symbol.at, word, None, target, table.name)
+                if change is None or not home.addr <= symbol.value <= home.end:
+                    target = symbol.value if moves.owns(symbol.value) else home.addr
+                    change = moves.settled(target, table.name, file.where)
+            else:
+                edge = symbol.section == symbols.SHN_ABS and moves.owns(symbol.value)
+                change = moves.delta(symbol.value) if edge and symbols.name(file, table, symbol) in _EDGES else 0
+            if change:
+                value.pack_into(new, symbol.at - table.offset, symbol.value + change)
+                count += 1
+        if count:
+            yield Patch(table.offset, old, bytes(new), table.name, table.addr, count)
 
 
 def probes(file: ElfFile) -> Iterator[Reference]:

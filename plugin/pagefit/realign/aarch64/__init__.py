@@ -7,7 +7,8 @@ tables; where that leaves a doubt, the file is refused.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from pagefit.elf.sections import ElfFile
@@ -23,10 +24,10 @@ from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 
 
-def references(file: ElfFile, moves: Moves, proved: Container[int] = ()) -> CodeReferences:
+def references(file: ElfFile, moves: Moves, proved: Sequence[int] = ()) -> CodeReferences:
     """Every reference from code to data that moves. Raises Refused (see `pagefit.realign.arch`).
 
-    `proved` are the addresses of words that are known to be instructions.
+    `proved` are ascending addresses of words that are known to be instructions.
     """
     code = Code(file)
     found: list[RelativeTable] = []
@@ -37,9 +38,9 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
     """Decode the result and look for the way back. Raises Refused when it does not lead to the original."""
     pairs = [patch for patch in found.others if patch.kind == PAIR]  # each an ADRP in the result
     rest = [patch for patch in found.others if patch.kind != PAIR]
-    places = before.addresses_of(found.words.offsets)
+    places = array("Q", before.addresses_of(found.words.offsets))
     # What settled that a word is an instruction are its neighbours, of which no more than immediates have changed.
-    seen = references(after, moves.inverse(), frozenset(places))
+    seen = references(after, moves.inverse(), places)
     targets = moves.carried(Column.of(found.words.targets, 64))[0].rows()
     meant: Iterable[tuple[int, int]] = zip(places, targets, strict=True)
     if pairs:

@@ -9,7 +9,7 @@ from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
-from pagefit.realign.aarch64.uses import instructions
+from pagefit.realign.aarch64.uses import data
 from pagefit.realign.moves import UNIT, Moves, Piece
 from pagefit.realign.patches import Patch
 
@@ -26,11 +26,11 @@ def adrs(code: Code, moves: Moves) -> Iterator[Patch]:
 
 
 def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
-    for index in text.find(a64.ADR):
+    for index in text.rare(a64.ADR):
         word, pc = text.words[index], text.pc(index)
         target = a64.adr_target(word, pc)
         owner = _adr_owner(pc, target, moves)
-        if owner is None or not owner.delta or not instructions(code, text, [index], "ADR"):
+        if owner is None or not owner.delta or data(code, text, [index], "ADR"):
             continue
         moved = target + owner.delta
         new = a64.with_adr_target(word, pc, moved)

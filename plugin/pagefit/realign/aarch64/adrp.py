@@ -5,7 +5,8 @@ All of them at once, in columns, for a file may have a million.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import compress
 from typing import Final
 
@@ -13,8 +14,8 @@ from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
-from pagefit.realign.aarch64.uses import instructions
-from pagefit.realign.columns import Column
+from pagefit.realign.aarch64.uses import data
+from pagefit.realign.columns import Column, take
 from pagefit.realign.moves import UNIT, Moves, Piece
 from pagefit.realign.patches import WordPatches
 
@@ -26,10 +27,10 @@ _PAGE: Final = UNIT.bit_length() - 1
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
-def adrps(code: Code, moves: Moves, proved: Container[int] = ()) -> WordPatches:
+def adrps(code: Code, moves: Moves, proved: Sequence[int] = ()) -> WordPatches:
     """The ADRPs that lead to what moves. Raises Refused when one may be data, or can't be settled.
 
-    `proved` are the addresses of words that are known to be instructions.
+    `proved` are ascending addresses of words that are known to be instructions.
     """
     found = WordPatches("ADRP")
     for text in code.texts:
@@ -37,7 +38,7 @@ def adrps(code: Code, moves: Moves, proved: Container[int] = ()) -> WordPatches:
     return found
 
 
-def _find(code: Code, text: Text, moves: Moves, proved: Container[int], found: WordPatches) -> None:
+def _find(code: Code, text: Text, moves: Moves, proved: Sequence[int], found: WordPatches) -> None:
     start = text.section.addr
     indexes = text.find(a64.ADRP)
     words = text.at(indexes)
@@ -47,40 +48,51 @@ def _find(code: Code, text: Text, moves: Moves, proved: Container[int], found: W
     moving, new = _carried(code, text, indexes, pages, bias, distances + _FAR, moves)
     if not moving:
         return
-    chosen = list(compress(indexes, moving.flags()))
-    doubtful = [index for index in chosen if text.pc(index) not in proved]
-    data = frozenset(doubtful).difference(instructions(code, text, doubtful, "ADRP"))
-    if data:
-        moving &= Column.of((index not in data for index in indexes), 32)
-        chosen = [index for index in chosen if index not in data]
-    words, pages, new = words.only(moving), pages.only(moving), new.only(moving)
+    rows = moving.flagged()
+    odd = data(code, text, _unproved(text, take(indexes, rows), proved), "ADRP")
+    if odd:
+        rows = [row for row in rows if indexes[row] not in odd]
+    chosen, words, pages, new = take(indexes, rows), words.take(rows), pages.take(rows), new.take(rows)
     lost = new.between(_FAR, _FAR + 2 * _REACH) ^ 1
     if lost:
         index = next(compress(chosen, lost.flags()))
         raise Refused(f"the ADRP at {text.pc(index):#x} cannot reach what it leads to", where=code.file.where)
     new = new & 2 * _REACH - 1 ^ _REACH
-    found.offsets.extend(text.section.offset + 4 * index for index in chosen)
+    found.offsets.extend(((Column.of(chosen, 64) << 2) + text.section.offset).rows())
     found.old.extend(words.rows())
     # What a64.with_adr_target says, for all.
     found.new.extend((words & 0x9F00001F | (new & 3) << 29 | (new & 0x1FFFFC) << 3).rows())
-    firsts = {piece.start // UNIT - bias: piece.start for piece in moves.moved}
-    found.targets.extend(firsts.get(page) or page + bias << _PAGE for page in pages.rows())
+    pages = Column.of(pages.rows(), 64) + bias
+    targets = pages << _PAGE
+    for piece in moves.moved:
+        targets = targets.plus(piece.start % UNIT, pages.equals(piece.start // UNIT))
+    found.targets.extend(targets.rows())
+
+
+def _unproved(text: Text, indexes: Sequence[int], proved: Sequence[int]) -> Sequence[int]:
+    """Those of some indexes whose addresses are not among ascending ones."""
+    places = ((Column.of(indexes, 64) << 2) + text.section.addr).rows()
+    first = bisect_left(proved, places[0])
+    if proved[first : first + len(places)] == places:
+        return []
+    known = frozenset(proved)
+    return [index for index, place in zip(indexes, places, strict=True) if place not in known]
 
 
 def _carried(
     code: Code, text: Text, indexes: Sequence[int], pages: Column, bias: int, distances: Column, moves: Moves
 ) -> tuple[Column, Column]:
     """Flags of the ADRPs that lead to what moves, and the distances to where it moves."""
-    known = moving = pages ^ pages
-    for first, behind, piece in moves.pages:
-        here = pages.between(first - bias, behind - bias)
-        known |= here
+    moving = gaps = pages ^ pages
+    spans = [edge - bias for first, behind, _ in moves.pages for edge in (first, behind)]
+    # `_end` may lie on the page behind the last one.
+    parts = iter(pages.parts([*spans, max(piece.end for piece in moves.pieces) // UNIT + 1 - bias]))
+    for (_, _, piece), here, gap in zip(moves.pages, parts, parts, strict=True):
+        gaps |= gap
         if piece.delta:
             moving |= here
             distances = _moved(distances, piece, here)
-    low, high = moves.pieces[0].start // UNIT, max(piece.end for piece in moves.pieces) // UNIT
     # No address of this file, and it is data, or a weak symbol that is not there.
-    gaps = pages.between(low - bias, high + 1 - bias) ^ known
     owners: dict[Piece, bytearray] = {}
     for row, page in compress(enumerate(pages.rows()), gaps.flags()) if gaps else ():
         owner = _in_gap(code, text, text.pc(indexes[row]), page + bias << _PAGE, moves)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
@@ -50,11 +49,10 @@ class Code:
         """Mapping symbols (ELF for the Arm 64-bit Architecture, 5.5.5): address, and whether code starts there."""
         marks: dict[int, bool] = {}
         for table in symbols.tables(self.file):
-            strings = self.file.contents(self.file.sections[table.link])
-            names = {match.start(1): match[1] == b"$x" for match in re.finditer(rb"(?=(\$[xd]))", strings)}
+            names = symbols.named(self.file, table, rb"\$[xd]")
             for symbol in symbols.symbols(self.file, table, names=names.keys()):
                 if symbol.type == symbols.STT_NOTYPE:
-                    marks[symbol.value] = names[symbol.name]
+                    marks[symbol.value] = names[symbol.name] == b"$x"
         return sorted(marks.items())
 
     def marks(self, text: Text) -> list[tuple[int, bool]]:

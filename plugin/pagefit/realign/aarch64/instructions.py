@@ -25,6 +25,8 @@ LITERAL: Final[Form] = (0x3B000000, 0x18000000)
 #: LDRSW Xt, [Xn, #offset]; LDRSW Xt, [Xn, Rm, extend #2], which reads a table of 32-bit words.
 LDRSW: Final[Form] = (0xFFC00000, 0xB9800000)
 LDRSW_INDEXED: Final[Form] = (0xFFE01C00, 0xB8A01800)
+#: What few words are, but each has to be looked at.
+RARE: Final = (ADR, LITERAL, LDRSW, LDRSW_INDEXED)
 #: B; B.cond; CBZ and CBNZ; TBZ and TBNZ.
 BRANCH: Final[Form] = (0xFC000000, 0x14000000)
 CONDITIONAL: Final[Form] = (0xFF000000, 0x54000000)

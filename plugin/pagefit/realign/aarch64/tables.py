@@ -28,10 +28,8 @@ def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch
     Raises Refused when a table's length is not proved, or an entry leads nowhere.
     """
     for text in code.texts:
-        for index in text.find(a64.LDRSW, a64.LDRSW_INDEXED):
-            word = text.words[index]
-            if a64.matches(word, a64.LDRSW) or a64.matches(word, a64.LDRSW_INDEXED):
-                yield from _read(code, text, index, moves)
+        for index in sorted([*text.rare(a64.LDRSW), *text.rare(a64.LDRSW_INDEXED)]):
+            yield from _read(code, text, index, moves)
 
 
 def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:

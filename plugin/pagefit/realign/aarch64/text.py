@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, islice
 from typing import Final
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.realign.aarch64 import instructions as a64
-from pagefit.realign.columns import Column
+from pagefit.realign.columns import Column, take
 
 #: So many words are searched at a time: the lines are short-lived.
 _CHUNK: Final = 1 << 18
@@ -38,7 +38,7 @@ class Text:
         top, second = _marks(forms, 24), _marks(forms, 16)
         for at in range(0, len(self.tops), _CHUNK):
             part = self.tops[at : at + _CHUNK].translate(top)
-            if min(second) == 0:
+            if min(second) < (1 << len(forms)) - 1:  # some byte speaks against some form
                 both = int.from_bytes(part, "little")
                 both &= int.from_bytes(self.seconds[at : at + _CHUNK].translate(second), "little")
                 part = both.to_bytes(len(part), "little")
@@ -48,9 +48,17 @@ class Text:
             found += islice(accumulate(map(len, lines), initial=at - 1), 1, None)
         return found
 
-    def at(self, indexes: Iterable[int], ahead: int = 0) -> Column:
+    def rare(self, form: a64.Form) -> list[int]:
+        """The indexes of the words of a form that few words have, one of a64.RARE."""
+        return [index for index in self._rare if a64.matches(self.words[index], form)]
+
+    @cached_property
+    def _rare(self) -> list[int]:
+        return self.find(*a64.RARE)
+
+    def at(self, indexes: Sequence[int], ahead: int = 0) -> Column:
         """The words at some indexes, or `ahead` words behind them."""
-        return Column.of(map(self.words[ahead:].__getitem__, indexes), 32)
+        return Column.of(take(self.words[ahead:], indexes), 32)
 
     def pc(self, index: int) -> int:
         """The address of a word."""

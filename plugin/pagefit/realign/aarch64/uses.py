@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
 from typing import Final
 
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
-from pagefit.realign.columns import Column
+from pagefit.realign.columns import Column, take
 
 #: How far the user of an ADRP is looked for before its function's branches are followed (instructions).
 _NEAR: Final = 16
 
 
-def instructions(code: Code, text: Text, indexes: Sequence[int], name: str) -> list[int]:
-    """Those of some words that look like ADRP or ADR to moving data which are instructions, by index, ascending.
+def data(code: Code, text: Text, indexes: Sequence[int], name: str) -> set[int]:
+    """Those of ascending indexes whose words look like instructions that lead to moving data, but are data.
 
-    Raises Refused in doubt.
+    Raises Refused, naming the instruction, in doubt.
     """
-    found: list[int] = []
-    for first, last, marked in code.runs(text):
+    found: set[int] = set()
+    for first, last, marked in code.runs(text) if indexes else ():
         run = indexes[bisect_left(indexes, first) : bisect_left(indexes, last)]
         if run and not marked:
-            unused = frozenset(_unused(text, run))
+            unused = set(_unused(text, run))
             if marked is None:
-                run = [index for index in run if index not in unused or _is_code(code, text, index, name)]
+                found |= {index for index in unused if not _is_code(code, text, index, name)}
             else:
-                _all_data(code, text, [index for index in run if index not in unused], name)
-                continue
-        found += run
+                _is_data(code, text, unused.symmetric_difference(run), name)
+                found.update(run)
     return found
 
 
@@ -48,7 +46,7 @@ def _is_code(code: Code, text: Text, index: int, name: str) -> bool:
     return True
 
 
-def _all_data(code: Code, text: Text, indexes: Iterable[int], name: str) -> None:
+def _is_data(code: Code, text: Text, indexes: Iterable[int], name: str) -> None:
     """Raise Refused for a word marked as data that is used like an address inside a function: marks are missing."""
     for index in indexes:
         pc = text.pc(index)
@@ -61,21 +59,20 @@ def _unused(text: Text, indexes: Sequence[int]) -> Iterator[int]:
 
     The search ends where control may not go on, and at what is no instruction.
     """
-    waiting = indexes
+    end = bisect_left(indexes, len(text.words) - _NEAR)
+    yield from indexes[end:]
+    waiting = indexes[:end]
+    registers = text.at(waiting) & 31
     for ahead in range(1, _NEAR + 1):
-        inside = bisect_left(waiting, len(text.words) - ahead)
-        yield from waiting[inside:]
-        waiting = waiting[:inside]
-        if not waiting:
-            return
         here = text.at(waiting, ahead)
         uses = _are(here, a64.ADD_IMMEDIATE) | _are(here, a64.UNSIGNED_OFFSET)
-        uses &= (here >> 5 & 31).equals(text.at(waiting) & 31)
+        uses &= (here >> 5 & 31).equals(registers)
         ends = _are(here, a64.BRANCH_REGISTER) & (_are(here, a64.CALL_REGISTER) ^ 1)
         for form in (a64.BRANCH, *a64.UNALLOCATED):
             ends |= _are(here, form)
-        yield from compress(waiting, (ends & (uses ^ 1)).flags())
-        waiting = list(compress(waiting, ((ends | uses) ^ 1).flags()))
+        yield from take(waiting, (ends & (uses ^ 1)).flagged())
+        on = ((ends | uses) ^ 1).flagged()
+        waiting, registers = take(waiting, on), registers.take(on)
     yield from waiting
 
 
