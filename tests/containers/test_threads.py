@@ -1,52 +1,81 @@
-"""Work on threads: results in order, errors at their turn."""
+"""Work on threads: the heavy first, results when asked for, errors at their turn."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from pagefit.containers.threads import heaviest_first
+from pagefit.containers.threads import Jobs
+
+#: As a weight, enough for threads to pay.
+MB = 1 << 20
 
 
-@pytest.mark.parametrize("processors", [1, 2, 4])
-def test_results_keep_their_order_whatever_begins_first(processors: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: processors)
-    items = [3, 900, 1, 40, 900, 2]
-    assert list(heaviest_first(lambda item: item * 10, items, lambda item: item)) == [item * 10 for item in items]
+@pytest.fixture(params=[1, 2, 4])
+def processors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(request.param))
+    return int(request.param)
 
 
-def test_the_heaviest_runs_while_the_first_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    heavy_is_done = threading.Event()
+def test_each_result_is_that_of_its_job_whatever_begins_first(processors: int) -> None:
+    jobs, others = Jobs(), Jobs()
+    weights = [3, 9 * MB, 1, 40, 9 * MB, 2]
+    results = [jobs.add(weight, partial(str, weight)) for weight in weights]
+    results.append(others.add(5, partial(str, "other")))
+    jobs.extend(others)
+    with jobs:
+        assert [result() for result in results] == [*map(str, weights), "other"]
 
-    def work(item: int) -> int:
-        # In the order of the items, both threads would wait here for the last.
-        if item == 100:
-            heavy_is_done.set()
-        elif not heavy_is_done.wait(20):
-            raise TimeoutError
-        return item
 
-    assert list(heaviest_first(work, [1, 2, 3, 100], lambda item: item)) == [1, 2, 3, 100]
+def test_with_one_processor_nothing_is_done_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    done: list[int] = []
+    jobs = Jobs()
+    results = [jobs.add(MB, partial(done.append, number)) for number in range(3)]
+    with jobs:
+        results[1]()
+    assert done == [1]
+
+
+def test_the_heaviest_begin_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    begun: list[int] = []
+    both_run = threading.Barrier(2, timeout=20)
+
+    def work(weight: int) -> None:
+        begun.append(weight)
+        if weight >= 100 * MB:  # two threads, or this waits in vain
+            both_run.wait()
+
+    jobs = Jobs()
+    results = [jobs.add(weight, partial(work, weight)) for weight in (1, 100 * MB, 3, 2, 200 * MB)]
+    with jobs:
+        for result in results:
+            result()
+    assert sorted(begun[:2]) == [100 * MB, 200 * MB]
+    assert sorted(begun[2:]) == [1, 2, 3]
 
 
 def test_an_error_comes_at_its_turn_and_ends_what_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
     begun: list[int] = []
 
-    def work(item: int) -> int:
-        begun.append(item)
-        if item == 1000:
-            raise ValueError("1000")
-        if item < 999:
-            time.sleep(0.05)
-        return item
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 1:
+            raise ValueError("number 1")
+        time.sleep(0.05)
+        return number
 
-    results = heaviest_first(work, [999, 1000, *range(200)], lambda item: item)
-    assert next(results) == 999
-    with pytest.raises(ValueError, match="1000"):
-        next(results)
-    assert len(begun) < 202
+    jobs = Jobs()
+    results: list[Callable[[], int]] = [jobs.add(MB, partial(work, number)) for number in range(200)]
+    with jobs:
+        assert results[0]() == 0
+        with pytest.raises(ValueError, match="number 1"):
+            results[1]()
+    assert len(begun) < 200

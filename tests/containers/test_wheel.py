@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -12,12 +13,13 @@ from pathlib import Path
 import pytest
 from installer.sources import WheelFile
 
+from pagefit.containers import threads
 from pagefit.containers.walk import walk
 from pagefit.containers.wheel import rewrite_wheel
 from pagefit.errors import InputError, OutputError
 from support import packages
 from support.limits import no_file_longer_than
-from support.zips import ELF, zip_of
+from support.zips import ELF, patched, zip_of
 
 DIST_INFO = "x-1.dist-info"
 NAME = "x-1-cp312-cp312-linux_aarch64.whl"
@@ -61,6 +63,37 @@ def test_only_the_lines_of_replaced_files_change(newline: str, new: Path, tmp_pa
         assert [info.filename for info in archive.infolist()][:3] == list(members)
     changed = f"{digest(ELF * 3)},{len(ELF * 3)}"
     assert after == [f"pkg/a.so,{changed}", f'"pkg/b, and more.so",{changed}', *before[2:]]
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_record_can_come_before_the_files_it_describes(
+    processors: int, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(processors))
+    wheel = make_wheel(tmp_path / NAME, {"a.so": ELF, "b.so": ELF + b"b"})
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in reversed(archive.namelist())}
+    wheel.write_bytes(zip_of(members))
+    rewrite_wheel(wheel, wheel, {"a.so": new, "b.so": new})
+    assert valid(wheel)
+
+
+@pytest.mark.parametrize("engine", ["libdeflate", "zlib"])
+def test_a_replaced_file_that_is_damaged_is_an_error(
+    engine: str, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "zlib":
+        monkeypatch.setitem(sys.modules, "deflate", None)
+    wheel = make_wheel(tmp_path / NAME, {"a.so": bytes(range(256)) * 9})
+    rewrite_wheel(wheel, tmp_path / "whole.whl", {"a.so": new})
+    whole = wheel.read_bytes()
+    at = whole.index(b"a.so") + 20
+    for damaged in (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], patched(whole, b"PK\1\2", 16, "<L", 1)):
+        wheel.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"a\.so: the data (are damaged|do not)"):
+            rewrite_wheel(wheel, wheel, {"a.so": new})
+        assert wheel.read_bytes() == damaged
 
 
 def test_without_replacements_the_wheel_is_the_same_bytes(tmp_path: Path) -> None:

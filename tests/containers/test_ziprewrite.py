@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -138,10 +139,15 @@ def test_the_bytes_depend_on_neither_threads_nor_runs(tmp_path: Path, monkeypatc
     members = {f"{index}.so": ELF * index for index in range(1, 30)}
     source = tmp_path / "a.zip"
     source.write_bytes(zip_of(members))
+    replacements = {name: tmp_path / name for name in members}
+    for name, path in replacements.items():
+        path.write_bytes(members[name] * 300)
     results = set()
+    monkeypatch.setattr(threads, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
     for count in (1, 2, 4, 2):
         monkeypatch.setattr(threads, "MOST_THREADS", count)
-        rewrite_zip(source, tmp_path / "b.zip", {name: data * 3 for name, data in members.items()})
+        rewrite_zip(source, tmp_path / "b.zip", replacements)
         results.add((tmp_path / "b.zip").read_bytes())
     assert len(results) == 1
 

@@ -7,14 +7,13 @@ for what is read of it.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Final, Protocol
 
 from pagefit.containers.member import Member
-from pagefit.containers.threads import MOST_THREADS, in_order
+from pagefit.containers.threads import in_order, threads
 from pagefit.errors import InputError
 
 _INPUT: Final = 1 << 16
@@ -122,7 +121,7 @@ def _compressed_zstd(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
             parameter.checksum_flag: 1,
             parameter.enable_long_distance_matching: 1,
             parameter.window_log: _ZSTD_WINDOW,
-            parameter.nb_workers: min(MOST_THREADS, os.cpu_count() or 1),
+            parameter.nb_workers: threads(),
         }
     )
     for piece in pieces:

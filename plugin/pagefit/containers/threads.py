@@ -5,57 +5,99 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 #: More would be faster on larger machines, but each may hold a whole compressed member in memory.
 MOST_THREADS: Final = 4
+#: Jobs that weigh less together are done before threads have been imported.
+_WORTH_THREADS: Final = 1 << 20
+#: What is lighter than this part of a thread's share can come at the end without keeping the other threads waiting.
+_SMALL_CHANGE: Final = 8
+
+
+def threads() -> int:
+    """How many threads to work on: as many as this process may have processors, within reason."""
+    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
 def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """`map` on threads, for work that releases the interpreter's lock; never more results waiting than threads."""
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
     remaining = iter(items)
     first = list(itertools.islice(remaining, 2))
-    if threads < 2 or len(first) < 2:
+    if threads() < 2 or len(first) < 2:
         yield from map(work, itertools.chain(first, remaining))
         return
     # Imported late: most wheels that change at all have one extension module.
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         running: deque[Future[_Result]] = deque()
         for item in itertools.chain(first, remaining):
             running.append(pool.submit(work, item))
-            if len(running) > threads:
+            if len(running) > threads():
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
 
 
-def heaviest_first(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], weight: Callable[[_Item], int]
-) -> Iterator[_Result]:
-    """`map` on threads as `in_order`, for items of very different weight, all of which are there.
+class Jobs:
+    """Jobs of very different weight, done on threads within a `with` block.
 
-    The heavy ones begin first, or the threads would wait for one of them at the end. Results wait in memory for their
-    turn, all of them if need be.
+    The heaviest begin first, or the threads would wait for one of them at the end; the others begin as they were added,
+    which should be as their results are asked for. Results wait in memory until then, all of them if need be. With one
+    processor, or so little to do that threads do not pay, each job is done when its result is asked for. What it raises
+    is raised there; what has not begun when the block ends is not done.
     """
-    threads = min(MOST_THREADS, os.cpu_count() or 1, len(items))
-    if threads < 2:
-        yield from map(work, items)
-        return
-    from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(threads) as pool:
-        order = sorted(range(len(items)), key=lambda index: weight(items[index]), reverse=True)
-        running = {index: pool.submit(work, items[index]) for index in order}
-        try:
-            for index in range(len(items)):
-                yield running.pop(index).result()
-        finally:
-            for future in running.values():
-                future.cancel()
+    def __init__(self) -> None:
+        self._jobs: list[_Job[Any]] = []
+        self._pool: ThreadPoolExecutor | None = None
+
+    def add(self, weight: int, work: Callable[[], _Result]) -> Callable[[], _Result]:
+        """Add a job, before the block begins; what to call, once, for its result. A weight of 1 is a hash of a byte."""
+        job = _Job(weight, work)
+        self._jobs.append(job)
+        return job.result
+
+    def extend(self, others: Jobs) -> None:
+        """Add the jobs of others, which are not begun by themselves then."""
+        self._jobs += others._jobs
+
+    def __enter__(self) -> None:
+        in_all = sum(job.weight for job in self._jobs)
+        if threads() < 2 or len(self._jobs) < 2 or in_all < _WORTH_THREADS:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(threads())
+        heavy = in_all // (_SMALL_CHANGE * threads())
+        for job in sorted(self._jobs, key=lambda job: job.weight if job.weight >= heavy else 0, reverse=True):
+            job.begin(self._pool)
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+
+class _Job(Generic[_Result]):
+    def __init__(self, weight: int, work: Callable[[], _Result]) -> None:
+        self.weight = weight
+        self._work = work
+        self._future: Future[_Result] | None = None
+
+    def begin(self, pool: ThreadPoolExecutor) -> None:
+        self._future = pool.submit(self._work)
+
+    def result(self) -> _Result:
+        if self._future is None:
+            return self._work()
+        result = self._future.result()
+        self._future = None  # whoever asked has it, and may be done with it soon
+        return result

@@ -10,19 +10,22 @@ import base64
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.member import Member, open_file
-from pagefit.containers.threads import heaviest_first
+from pagefit.containers.threads import Jobs
 from pagefit.containers.ziprewrite import rewrite
 from pagefit.errors import InputError
 
 _SIGNATURES: Final = (".jws", ".p7s")
 _PIECE: Final = 1 << 18
+#: How much longer it takes to inflate and hash an old byte, and to hash a new one, than the latter alone.
+_HASHING: Final = 5
 _REMEDY: Final = "RECORD does not describe this wheel; build it again."
 
 
@@ -36,15 +39,16 @@ def rewrite_wheel(source: Path, target: Path, replacements: Mapping[str, Path]) 
     archive = open_file(source)
     directory = z.read_directory(archive)
     if not replacements:
-        rewrite(archive, directory, target, {}, ())
+        rewrite(archive, directory, target, {}, (), Jobs())
         return ()
     entries = {entry.name: entry for entry in directory.entries}
     record_name = find_record(archive, entries)
     record = zipmembers.member(archive, entries[record_name])
     dropped = tuple(record_name + suffix for suffix in _SIGNATURES if record_name + suffix in entries)
     text = record.read_at(0, record.size)
-    new_record = _updated(archive, text, record_name, entries, replacements, dropped)
-    rewrite(archive, directory, target, {**replacements, record_name: new_record}, dropped)
+    jobs = Jobs()
+    new_record = _updated(archive, text, record_name, entries, replacements, dropped, jobs)
+    rewrite(archive, directory, target, {**replacements, record_name: new_record}, dropped, jobs)
     return dropped
 
 
@@ -64,7 +68,9 @@ def _updated(
     entries: Mapping[str, z.Entry],
     replacements: Mapping[str, Path],
     dropped: tuple[str, ...],
-) -> bytes:
+    jobs: Jobs,
+) -> Callable[[], bytes]:
+    """The new RECORD, when it is asked for; adds the `jobs` for its lines."""
     where = f"{archive.path}!{record_name}"
     try:
         lines = list(io.StringIO(record.decode("utf-8"), newline=""))
@@ -90,11 +96,14 @@ def _updated(
         _verify(archive, entries[name], rows[listed[name]][1], where)
         return _line(name, replacements[name])
 
-    lines_of = heaviest_first(new_line, list(listed), lambda name: entries[name].size)
-    for name, line in zip(listed, lines_of, strict=True):
-        index = listed[name]
-        lines[index] = line + lines[index][len(lines[index].rstrip("\r\n")) :]
-    return "".join(lines).encode()
+    new = {name: jobs.add(_HASHING * entries[name].size, partial(new_line, name)) for name in listed}
+
+    def updated() -> bytes:
+        for name, index in listed.items():
+            lines[index] = new[name]() + lines[index][len(lines[index].rstrip("\r\n")) :]
+        return "".join(lines).encode()
+
+    return updated
 
 
 def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
@@ -102,7 +111,7 @@ def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
     if algorithm not in ("sha256", "sha384", "sha512"):
         raise InputError(f"{entry.name} has no SHA-2 hash", where=where, remedy=_REMEDY)
     hasher = hashlib.new(algorithm)
-    for chunk in zipmembers.chunks(archive, entry):
+    for chunk in zipmembers.whole(archive, entry):
         hasher.update(chunk)
     if _encoded(hasher.digest()) != expected:
         raise InputError(f"the hash of {entry.name} is not that of the file", where=where, remedy=_REMEDY)
@@ -110,10 +119,11 @@ def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
 
 def _line(name: str, path: Path) -> str:
     hasher, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            hasher.update(piece)
-            size += len(piece)
+    buffer = memoryview(bytearray(_PIECE))
+    with path.open("rb", buffering=0) as file:
+        while length := file.readinto(buffer):
+            hasher.update(buffer[:length])
+            size += length
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow((name, f"sha256={_encoded(hasher.digest())}", size))
     return line.getvalue()

@@ -19,6 +19,8 @@ _FIRST_BLOCK: Final = 1 << 11
 _FIRST_OUTPUT: Final = PREFIX
 _BLOCK: Final = 1 << 16
 #: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
+#: Members up to this size (bytes) are decompressed twice as fast in one piece, for the memory that it takes.
+_IN_ONE_PIECE: Final = 64 << 20
 _DEFLATE_PEEK: Final = 160
 _LOCAL_PEEK: Final = z.LOCAL.size + 64
 _REMEDY: Final = "Fetch or build the archive again; it is damaged."
@@ -95,6 +97,22 @@ def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterato
         yield chunk
     if length != entry.size or crc != entry.crc:
         raise _error(archive, entry, "the data do not match their checksum")
+
+
+def whole(archive: Member, entry: z.Entry) -> Iterator[bytes | bytearray]:
+    """What `chunks` gives, in one piece where that is faster: for those who want all of a member."""
+    short = max(entry.size, entry.compressed_size) <= _IN_ONE_PIECE
+    if short and entry.method == z.DEFLATED and not entry.flags & z.FLAG_ENCRYPTED:
+        # Imported late: checks read first bytes only.
+        from pagefit.containers import deflating
+
+        start = data_offset(archive, entry)
+        content = deflating.inflated(archive.read_at(start, entry.compressed_size), entry.size)
+        if content is not None and len(content) == entry.size and deflating.crc32(content) == entry.crc:
+            yield content
+            return
+    # Also what is damaged: this says what is wrong.
+    yield from chunks(archive, entry)
 
 
 def _decompressed(archive: Member, entry: z.Entry, at: int) -> Iterator[bytes]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
-from pagefit.atomic import replacing
+from pagefit.atomic import copy_range, replacing
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.deflating import Content, Packed, pack
 from pagefit.containers.member import Member, is_safe_name, open_file
-from pagefit.containers.threads import heaviest_first
+from pagefit.containers.threads import Jobs
 from pagefit.errors import InputError, Refused
 
-_PIECE: Final = 1 << 20
+#: How much longer it takes to deflate a byte than to hash it.
+_DEFLATING: Final = 16
 #: "Version needed to extract" for zip64 (APPNOTE 4.4.3.2).
 _VERSION_ZIP64: Final = 45
 _SIGNING_BLOCK: Final = b"APK Sig Block 42"
@@ -36,19 +38,27 @@ def rewrite_zip(source: Path, target: Path, replacements: Mapping[str, Content])
     for a signed one and for Android packages, where a new library voids the signature and the alignment of all others.
     """
     archive = open_file(source)
-    rewrite(archive, z.read_directory(archive), target, replacements, ())
+    rewrite(archive, z.read_directory(archive), target, replacements, (), Jobs())
 
 
 def rewrite(
-    archive: Member, directory: z.Directory, target: Path, replacements: Mapping[str, Content], drop: Collection[str]
+    archive: Member,
+    directory: z.Directory,
+    target: Path,
+    replacements: Mapping[str, Content | Callable[[], bytes]],
+    drop: Collection[str],
+    others: Jobs,
 ) -> None:
-    """What `rewrite_zip` does, for an archive whose directory was read, dropping some members."""
+    """What `rewrite_zip` does, for an archive whose directory was read, dropping some members.
+
+    What a replacement is can depend on the results of other jobs, which are done behind and beside those of packing.
+    """
     check_names(archive, directory)
     _refuse_signed(archive, directory)
     for name in {*replacements, *drop} - {entry.name for entry in directory.entries}:
         raise InputError(f"has no member {name} to replace", where=archive.path)
     with replacing(target, mode=Path(archive.path).stat().st_mode & 0o7777) as file:
-        records = _copy_members(archive, directory, file, replacements, drop)
+        records = _copy_members(archive, directory, file, replacements, drop, others)
         _write_directory(file, directory, records)
 
 
@@ -83,33 +93,41 @@ def _copy_members(
     archive: Member,
     directory: z.Directory,
     file: IO[bytes],
-    replacements: Mapping[str, Content],
+    replacements: Mapping[str, Content | Callable[[], bytes]],
     drop: Collection[str],
+    others: Jobs,
 ) -> dict[str, bytes]:
     """Write all members; return the directory record of each, by name."""
     ordered = sorted(directory.entries, key=lambda entry: entry.offset)
     ends = [entry.offset for entry in ordered[1:]] + [directory.start]
-
-    def packed(entry: z.Entry) -> Packed:
-        return pack(replacements[entry.name], _method(archive, entry))
-
-    # What is in memory is RECORD: not worth a thread, which takes long to import.
-    changed = [entry for entry in ordered if isinstance(replacements.get(entry.name), Path)]
-    files = heaviest_first(packed, changed, lambda entry: entry.size)
+    jobs = Jobs()
+    packed: dict[str, Callable[[], Packed]] = {}
+    for entry in ordered:
+        if entry.name in replacements:
+            content = replacements[entry.name]
+            work = partial(_pack, content, _method(archive, entry))
+            packed[entry.name] = work if callable(content) else jobs.add(_DEFLATING * entry.size, work)
+    jobs.extend(others)
     records: dict[str, bytes] = {}
     copied, shift = 0, -directory.prefix
-    for entry, end in zip(ordered, ends, strict=True):
-        if entry.name not in replacements and entry.name not in drop:
-            # Copied together with its neighbours, when one comes that is not.
-            records[entry.name] = _moved(entry, entry.offset + shift)
-            continue
-        _copy(archive.path, file, copied, entry.offset)
-        if entry.name in replacements:
-            new = next(files) if isinstance(replacements[entry.name], Path) else packed(entry)
-            records[entry.name] = _write_member(archive, file, entry, new, entry.offset + shift)
-        copied, shift = end, file.tell() - end - directory.prefix
-    _copy(archive.path, file, copied, directory.start)
+    with jobs, open(archive.path, "rb", buffering=0) as source:
+        for entry, end in zip(ordered, ends, strict=True):
+            if entry.name not in replacements and entry.name not in drop:
+                # Copied together with its neighbours, when one comes that is not.
+                records[entry.name] = _moved(entry, entry.offset + shift)
+                continue
+            _copy(source, file, copied, entry.offset)
+            if entry.name in replacements:
+                records[entry.name] = _write_member(
+                    archive, file, entry, packed.pop(entry.name)(), entry.offset + shift
+                )
+            copied, shift = end, file.tell() - end - directory.prefix
+        _copy(source, file, copied, directory.start)
     return records
+
+
+def _pack(content: Content | Callable[[], bytes], method: int) -> Packed:
+    return pack(content() if callable(content) else content, method)
 
 
 def _method(archive: Member, entry: z.Entry) -> int:
@@ -118,17 +136,12 @@ def _method(archive: Member, entry: z.Entry) -> int:
     return entry.method
 
 
-def _copy(source: str | Path, file: IO[bytes], start: int, end: int) -> None:
-    # Plain reads into one buffer, and writes: measured faster than copy_file_range and sendfile on ext4.
-    buffer = memoryview(bytearray(min(_PIECE, end - start)))
-    with open(source, "rb", buffering=0) as reader:
-        reader.seek(start)
-        while start < end:
-            count = reader.readinto(buffer[: end - start])
-            if not count:
-                raise InputError("became shorter while it was read", where=str(source))
-            file.write(buffer[:count])
-            start += count
+def _copy(source: IO[bytes], file: IO[bytes], start: int, end: int) -> None:
+    if start < end:
+        at = file.tell()
+        file.flush()
+        copy_range(source.fileno(), file.fileno(), start, at, end - start)
+        file.seek(at + end - start)
 
 
 def _write_member(archive: Member, file: IO[bytes], entry: z.Entry, packed: Packed, offset: int) -> bytes:
@@ -146,7 +159,8 @@ def _write_member(archive: Member, file: IO[bytes], entry: z.Entry, packed: Pack
     fields = (version, flags, method, time, date, packed.crc, *sizes, len(entry.raw_name), len(extra))
     file.write(z.LOCAL.pack(z.LOCAL_SIGNATURE, *fields) + entry.raw_name + extra)
     if isinstance(packed.data, Path):
-        _copy(packed.data, file, 0, packed.size)
+        with open(packed.data, "rb", buffering=0) as source:
+            _copy(source, file, 0, packed.size)
     else:
         file.write(packed.data)
     return _record(entry, packed.size, packed.compressed_size, offset, crc=packed.crc)
