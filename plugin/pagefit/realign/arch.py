@@ -15,11 +15,11 @@ The contract, the same for every architecture:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
@@ -47,12 +47,13 @@ class CodeReferences:
     """All references from code into moved pieces: the patches, and the tables that were proved on the way.
 
     `words` are those of the architecture's usual kind; `others` the rest, entries of relative tables among them. An
-    offset occurs once.
+    offset occurs once. `candidates` are for the architecture itself: by a section's number, what it had to look at.
     """
 
     words: WordPatches = field(default_factory=WordPatches)
     others: tuple[Patch, ...] = ()
     tables: tuple[RelativeTable, ...] = ()
+    candidates: Mapping[int, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.words) + len(self.others)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from pagefit.elf import aps2, relr
 from pagefit.elf import relocations as r
@@ -15,71 +16,45 @@ from pagefit.realign.columns import Column, take
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
+_IN_PLACE: Final = "RELATIVE, in place"
+
 
 def patches(file: ElfFile, moves: Moves) -> Iterator[Patch]:
-    """The tables with what changes in them, one patch each.
+    """The tables with what changes in them, one patch each, and the words that repeat addends of RELA tables.
 
     RELR and Android's packed tables are decoded, moved and encoded again into the room they have. Raises Refused when
     the new table is longer.
     """
-    for table in (*r.tables(file), *r.kept(file)):
-        old = file.data[table.offset : table.offset + table.size]
+    for table in r.tables(file):
         if table.form == "relr":
-            new, count = _relr(file, table, moves), 1
+            yield from _changed(file, table, _relr(file, table, moves))
         elif table.form.startswith("aps2"):
-            new, count = _aps2(file, table, moves), 1
-            old = file.data[table.offset : table.offset + len(new)]
+            new = _aps2(file, table, moves)
             yield from _size(file, table, len(new))
+            yield from _changed(file, table, new)
         else:
-            new, count = _plain(file, table, old, moves)
-        if new != old:
-            yield Patch(table.offset, old, new, table.form, table.address, count)
+            yield from _plain(file, table, moves)
+    for table in r.kept(file):
+        yield from _plain(file, table, moves)
 
 
 def in_place(file: ElfFile, moves: Moves) -> Iterator[Reference]:
-    """Words that relative relocations change and that hold the address: in REL and RELR always, in RELA sometimes.
+    """Words that other relative relocations change and that hold the address: in REL and RELR always.
 
     Raises Refused for a relocation of a word that is not in the file, and has no addend of its own.
     """
     word = file.header.bits // 8
-    byteorder, data = file.header.byteorder, file.data
-    for place, addend in _relative(file, moves):
-        offset = file.offset_of(place)
-        if offset is not None:
-            value = int.from_bytes(data[offset : offset + word], byteorder)
-            if addend in (None, value) and _leads(value, moves):
-                yield Reference(offset, word, None, value, "RELATIVE, in place")
-        elif addend is None:
-            raise Refused(f"the relocation at {place:#x} changes a word that is not in the file", where=file.where)
-
-
-def _relative(file: ElfFile, moves: Moves) -> Iterator[tuple[int, int | None]]:
-    """Place and addend (None: in the place) of relative relocations: of all whose place has to change, at least."""
     for table in r.tables(file):
-        if table.form == "rela":
-            places, infos, addends = _columns(file, table)
-            moved = moves.carried(addends, among=_is_relative(file, infos))[1].flagged()
-            yield from _repeated(file, places.take(moved), addends.take(moved))
-        else:
-            for one in r.entries(file, table):
-                if one.relative and (one.addend is None or _leads(one.addend, moves)):
-                    yield one.place, one.addend
-
-
-def _repeated(file: ElfFile, places: Column, addends: Column) -> Iterator[tuple[int, int]]:
-    """Those of (place, addend) whose place holds the addend, too; all of them where places are not aligned."""
-    word = file.header.bits // 8
-    for load in file.loads:
-        first = -(-load.vaddr // word) * word
-        here = places.between(first, max(first, load.file_vend - word + 1)).flagged()
-        if here:
-            inside, same = places.take(here), addends.take(here)
-            if not inside & (word - 1):
-                words = file.words(load.offset + first - load.vaddr, load.file_vend - first)
-                held = Column.of(take(words, (inside + -first >> word.bit_length() - 1).rows()), inside.width)
-                again = held.equals(same).flagged()
-                inside, same = inside.take(again), same.take(again)
-            yield from zip(inside.rows(), same.rows(), strict=True)
+        for place, _, addend, relative in r.entries(file, table) if table.form != "rela" else ():
+            if not relative or not (addend is None or _leads(addend, moves)):
+                continue
+            offset = file.offset_of(place)
+            if offset is not None:
+                value = int.from_bytes(file.data[offset : offset + word], file.header.byteorder)
+                if addend in (None, value) and _leads(value, moves):
+                    yield Reference(offset, word, None, value, _IN_PLACE)
+            elif addend is None:
+                raise Refused(f"the relocation at {place:#x} changes a word that is not in the file", where=file.where)
 
 
 def _leads(target: int, moves: Moves) -> bool:
@@ -87,25 +62,64 @@ def _leads(target: int, moves: Moves) -> bool:
     return moves.owns(target) and moves.delta(target) != 0
 
 
-def _plain(file: ElfFile, table: r.Table, old: bytes, moves: Moves) -> tuple[bytes, int]:
-    """A REL or RELA table with places and the addends of relative relocations moved, and the number of changes."""
+def _changed(file: ElfFile, table: r.Table, new: bytes, count: int = 1) -> Iterator[Patch]:
+    old = file.data[table.offset : table.offset + len(new)]
+    if new != old:
+        yield Patch(table.offset, old, new, table.form, table.address, count)
+
+
+def _plain(file: ElfFile, table: r.Table, moves: Moves) -> Iterator[Patch]:
+    """A REL or RELA table with places and the addends of relative relocations moved; then words that repeat these."""
     columns = _columns(file, table)
-    places, infos = columns[:2]
+    places, infos, *addends = columns
     columns[0], moved, known = moves.carried(places)
     if 0 in (flags := known.flags()):
         lost = places.rows()[flags.index(0)]
         raise InputError(f"a relocation changes {lost:#x}, where nothing is", where=file.where)
-    count = moved.flags().count(1)
-    if len(columns) == 3:
-        columns[2], moved, _ = moves.carried(columns[2], among=_is_relative(file, infos))
-        count += moved.flags().count(1)
+    count, relative = moved.flags().count(1), []
+    if addends:
+        columns[2], moved, _ = moves.carried(addends[0], among=_is_relative(file, infos))
+        relative = moved.flagged()
+    yield from _changed(file, table, _interleaved(file, columns), count + len(relative))
+    if relative and table.address:  # no loader reads what tools are left
+        yield from _repeated(file, *(column.take(relative) for column in (places, *addends, columns[2])))
+
+
+def _interleaved(file: ElfFile, columns: Sequence[Column]) -> bytes:
     rows = [column.rows() for column in columns]
-    new = array(rows[0].typecode, bytes(len(rows) * len(rows[0]) * rows[0].itemsize))
+    new = array(rows[0].typecode, bytes(sum(map(len, rows)) * rows[0].itemsize))
     for number, column in enumerate(rows):
         new[number :: len(rows)] = column
     if file.header.byteorder != sys.byteorder:
         new.byteswap()
-    return new.tobytes() + old[len(new) * new.itemsize :], count
+    return new.tobytes()
+
+
+def _repeated(file: ElfFile, places: Column, old: Column, new: Column) -> Iterator[Patch]:
+    """The words at some places that hold the addend, too: gold writes them, other linkers on request."""
+    pack = file.struct("P").pack
+    for load in file.loads:
+        here = places.between(load.vaddr, max(load.vaddr, load.file_vend - places.width // 8 + 1)).flagged()
+        if here:
+            offsets, addends = places.take(here) + -load.delta, old.take(here)
+            same = _held(file, offsets).equals(addends).flagged()
+            rows = (column.take(same).rows() for column in (offsets, addends, new.take(here)))
+            for offset, before, after in zip(*rows, strict=True):
+                yield Patch(offset, pack(before), pack(after), _IN_PLACE, before)
+
+
+def _held(file: ElfFile, offsets: Column) -> Column:
+    """The words at some file offsets."""
+    word = offsets.width // 8
+    first, last = min(offsets.rows()), max(offsets.rows())
+    distances = offsets + -first
+    if not distances & (word - 1):
+        return Column.of(
+            take(file.words(first, last + word - first), (distances >> word.bit_length() - 1).rows()), offsets.width
+        )
+    unpack = file.struct("P").unpack_from
+    data = file.data[first : last + word]
+    return Column.of((unpack(data, distance)[0] for distance in distances.rows()), offsets.width)
 
 
 def _columns(file: ElfFile, table: r.Table) -> list[Column]:

@@ -11,6 +11,7 @@ from typing import Final
 from pagefit.elf import dynamic, relocations, symbols
 from pagefit.elf.sections import SHT_NOTE, ElfFile, Section
 from pagefit.errors import Refused
+from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
@@ -44,10 +45,11 @@ def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
     for section in file.sections:
         if not (section.alloc and section.file_size and section.name.startswith(".got")):
             continue
-        for index, (value,) in enumerate(file.struct("P").iter_unpack(_whole_words(file, section, word))):
-            if moves.shift(value):
-                place = section.offset + index * word
-                suspects[section.addr + index * word] = Reference(place, word, None, value, section.name)
+        values = file.words(section.offset, section.file_size)
+        for row in moves.carried(Column.of(values, 8 * word))[1].flagged():
+            if moves.shift(values[row]):
+                place = section.offset + row * word
+                suspects[section.addr + row * word] = Reference(place, word, None, values[row], section.name)
     if suspects:
         for place in relocations.places(file):
             suspects.pop(place, None)
@@ -128,7 +130,3 @@ def _delta(section: Section, moves: Moves) -> int | None:
     if any(section.addr < piece.start < section.end and piece.delta != delta for piece in moves.pieces):
         return None
     return delta
-
-
-def _whole_words(file: ElfFile, section: Section, word: int) -> bytes:
-    return file.data[section.offset : section.offset + section.file_size // word * word]

@@ -8,7 +8,7 @@ tables; where that leaves a doubt, the file is refused.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from pagefit.elf.sections import ElfFile
@@ -18,29 +18,28 @@ from pagefit.realign.aarch64.adrp import adrps
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.literals import literals
 from pagefit.realign.aarch64.tables import tables
+from pagefit.realign.aarch64.text import Candidates
 from pagefit.realign.arch import CodeReferences, RelativeTable
 from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 
 
-def references(file: ElfFile, moves: Moves, proved: Sequence[int] = ()) -> CodeReferences:
-    """Every reference from code to data that moves. Raises Refused (see `pagefit.realign.arch`).
-
-    `proved` are ascending addresses of words that are known to be instructions.
-    """
-    code = Code(file)
-    found: list[RelativeTable] = []
-    return CodeReferences(adrps(code, moves, proved), tuple(_others(code, moves, found)), tuple(found))
+def references(file: ElfFile, moves: Moves) -> CodeReferences:
+    """Every reference from code to data that moves. Raises Refused (see `pagefit.realign.arch`)."""
+    return _references(Code(file, {}), moves)
 
 
 def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:
-    """Decode the result and look for the way back. Raises Refused when it does not lead to the original."""
+    """Decode the result and look for the way back. Raises Refused when it does not lead to the original.
+
+    Only what was a candidate can be one, and what was written: all other bytes have been proved to be the original's.
+    That a word is an instruction was settled by its neighbours, of which no more than immediates have changed.
+    """
     pairs = [patch for patch in found.others if patch.kind == PAIR]  # each an ADRP in the result
     rest = [patch for patch in found.others if patch.kind != PAIR]
     places = array("Q", before.addresses_of(found.words.offsets))
-    # What settled that a word is an instruction are its neighbours, of which no more than immediates have changed.
-    seen = references(after, moves.inverse(), places)
+    seen = _references(Code(after, _with(pairs, found.candidates, before)), moves.inverse(), places)
     targets = moves.carried(Column.of(found.words.targets, 64))[0].rows()
     meant: Iterable[tuple[int, int]] = zip(places, targets, strict=True)
     if pairs:
@@ -51,6 +50,25 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
         [_meaning(after, patch, None) for patch in seen.others],
         after.where,
     )
+
+
+def _references(code: Code, moves: Moves, known: Sequence[int] = ()) -> CodeReferences:
+    """`known` are ascending addresses of words that are known to be instructions."""
+    proved: list[RelativeTable] = []
+    words = adrps(code, moves, known)
+    others = tuple(_others(code, moves, proved))
+    return CodeReferences(words, others, tuple(proved), {text.section.index: text.candidates for text in code.texts})
+
+
+def _with(pairs: Iterable[Patch], candidates: Mapping[int, Candidates], file: ElfFile) -> dict[int, Candidates]:
+    """The candidates when pairs have been made again."""
+    found = dict(candidates)
+    for patch in pairs:
+        section = next(s for s in file.executable if s.offset <= patch.offset < s.file_end)
+        adrps, rare = found[section.index]
+        more = sorted([*adrps, (patch.offset - section.offset) // 4])
+        found[section.index] = Candidates(array("I", more), rare)
+    return found
 
 
 def _compare(meant: Iterable[tuple[int, int]], seen: Iterable[tuple[int, int]], where: str) -> None:

@@ -11,7 +11,6 @@ from itertools import compress
 from typing import Final
 
 from pagefit.errors import Refused
-from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
 from pagefit.realign.aarch64.uses import data
@@ -27,20 +26,20 @@ _PAGE: Final = UNIT.bit_length() - 1
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
-def adrps(code: Code, moves: Moves, proved: Sequence[int] = ()) -> WordPatches:
+def adrps(code: Code, moves: Moves, known: Sequence[int]) -> WordPatches:
     """The ADRPs that lead to what moves. Raises Refused when one may be data, or can't be settled.
 
-    `proved` are ascending addresses of words that are known to be instructions.
+    `known` are ascending addresses of words that are known to be instructions.
     """
     found = WordPatches("ADRP")
     for text in code.texts:
-        _find(code, text, moves, proved, found)
+        _find(code, text, moves, known, found)
     return found
 
 
-def _find(code: Code, text: Text, moves: Moves, proved: Sequence[int], found: WordPatches) -> None:
+def _find(code: Code, text: Text, moves: Moves, known: Sequence[int], found: WordPatches) -> None:
     start = text.section.addr
-    indexes = text.find(a64.ADRP)
+    indexes = list(text.candidates.adrps)
     words = text.at(indexes)
     distances = (words >> 3 & 0x1FFFFC | words >> 29 & 3) ^ _REACH  # in pages, and _REACH more
     pages = distances + ((Column.of(indexes, 32) << 2) + start % UNIT >> _PAGE)
@@ -49,7 +48,7 @@ def _find(code: Code, text: Text, moves: Moves, proved: Sequence[int], found: Wo
     if not moving:
         return
     rows = moving.flagged()
-    odd = data(code, text, _unproved(text, take(indexes, rows), proved), "ADRP")
+    odd = data(code, text, _unknown(text, take(indexes, rows), known), "ADRP")
     if odd:
         rows = [row for row in rows if indexes[row] not in odd]
     chosen, words, pages, new = take(indexes, rows), words.take(rows), pages.take(rows), new.take(rows)
@@ -69,14 +68,14 @@ def _find(code: Code, text: Text, moves: Moves, proved: Sequence[int], found: Wo
     found.targets.extend(targets.rows())
 
 
-def _unproved(text: Text, indexes: Sequence[int], proved: Sequence[int]) -> Sequence[int]:
+def _unknown(text: Text, indexes: Sequence[int], known: Sequence[int]) -> Sequence[int]:
     """Those of some indexes whose addresses are not among ascending ones."""
     places = ((Column.of(indexes, 64) << 2) + text.section.addr).rows()
-    first = bisect_left(proved, places[0])
-    if proved[first : first + len(places)] == places:
+    first = bisect_left(known, places[0])
+    if known[first : first + len(places)] == places:
         return []
-    known = frozenset(proved)
-    return [index for index, place in zip(indexes, places, strict=True) if place not in known]
+    others = frozenset(known)
+    return [index for index, place in zip(indexes, places, strict=True) if place not in others]
 
 
 def _carried(

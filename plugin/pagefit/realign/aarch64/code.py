@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
 from typing import Final
@@ -13,25 +13,24 @@ from pagefit.elf.functions import Functions
 from pagefit.elf.sections import ElfFile
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.flow import Function
-from pagefit.realign.aarch64.text import Text, read
+from pagefit.realign.aarch64.text import Candidates, Text, find, read
 
 #: A function without unwind table: at most this many bytes around a place are looked at.
 _AROUND: Final = 4096
 
 
 class Code:
-    """All executable sections of a file, its functions, and its mapping symbols."""
+    """All executable sections of a file, its functions, and its mapping symbols.
 
-    def __init__(self, file: ElfFile) -> None:
+    Sections whose candidates are known, by their numbers, are not searched for them.
+    """
+
+    def __init__(self, file: ElfFile, candidates: Mapping[int, Candidates]) -> None:
         self.file = file
+        self.texts = read(file, candidates)
         self.functions = Functions(file)
         self._targets: dict[int, frozenset[int]] = {}
         self._merged: dict[int, list[tuple[int, bool]]] = {}
-
-    @cached_property
-    def texts(self) -> list[Text]:
-        """The executable sections."""
-        return read(self.file)
 
     def function(self, text: Text, pc: int) -> Function:
         """The function around an address; where no unwind table tells, the code near it."""
@@ -81,9 +80,9 @@ class Code:
     def branch_targets(self, text: Text) -> frozenset[int]:
         """Where the direct branches and calls of a section lead."""
         if text.section.index not in self._targets:
-            branches = text.find(a64.BRANCH, a64.CONDITIONAL, a64.COMPARE_BRANCH, a64.TEST_BRANCH)
+            branches = find(text.data, a64.BRANCH, a64.CONDITIONAL, a64.COMPARE_BRANCH, a64.TEST_BRANCH)
             found = {a64.branch_target(text.words[i], text.pc(i)) for i in branches}
-            found |= {text.pc(i) + (a64.signed(text.words[i], 26) << 2) for i in text.find(a64.CALL)}
+            found |= {text.pc(i) + (a64.signed(text.words[i], 26) << 2) for i in find(text.data, a64.CALL)}
             self._targets[text.section.index] = frozenset(target for target in found if target is not None)
         return self._targets[text.section.index]
 

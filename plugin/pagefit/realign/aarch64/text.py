@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import accumulate, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.realign.aarch64 import instructions as a64
@@ -20,41 +20,25 @@ _CHUNK: Final = 1 << 18
 _LINES: Final = b" " + b"\n" * 255
 
 
+class Candidates(NamedTuple):
+    """The indexes of all words of a section that may be ADRPs, and of those of the forms in a64.RARE."""
+
+    adrps: array[int]
+    rare: array[int]
+
+
 @dataclass(frozen=True)
 class Text:
-    """One executable section: its words, and the two most significant bytes of each."""
+    """One executable section: its bytes, its words as numbers, and its candidates."""
 
     section: Section
+    data: bytes
     words: Sequence[int]
-    tops: bytes
-    seconds: bytes
-
-    def find(self, *forms: a64.Form) -> list[int]:
-        """The indexes of words that may be of one of some forms, going by their upper halves.
-
-        The search runs in C: bytes become sets of forms, and what is in both sets of a word ends a line of text.
-        """
-        found: list[int] = []
-        top, second = _marks(forms, 24), _marks(forms, 16)
-        for at in range(0, len(self.tops), _CHUNK):
-            part = self.tops[at : at + _CHUNK].translate(top)
-            if min(second) < (1 << len(forms)) - 1:  # some byte speaks against some form
-                both = int.from_bytes(part, "little")
-                both &= int.from_bytes(self.seconds[at : at + _CHUNK].translate(second), "little")
-                part = both.to_bytes(len(part), "little")
-            lines = part.translate(_LINES).splitlines(keepends=True)
-            if not lines[-1].endswith(b"\n"):
-                lines.pop()
-            found += islice(accumulate(map(len, lines), initial=at - 1), 1, None)
-        return found
+    candidates: Candidates
 
     def rare(self, form: a64.Form) -> list[int]:
-        """The indexes of the words of a form that few words have, one of a64.RARE."""
-        return [index for index in self._rare if a64.matches(self.words[index], form)]
-
-    @cached_property
-    def _rare(self) -> list[int]:
-        return self.find(*a64.RARE)
+        """The indexes of the words of one of the forms in a64.RARE."""
+        return [index for index in self.candidates.rare if a64.matches(self.words[index], form)]
 
     def at(self, indexes: Sequence[int], ahead: int = 0) -> Column:
         """The words at some indexes, or `ahead` words behind them."""
@@ -69,6 +53,39 @@ class Text:
         return self.section.offset + pc - self.section.addr
 
 
+def read(file: ElfFile, candidates: Mapping[int, Candidates]) -> list[Text]:
+    """The executable sections of a file. Those whose candidates are known, by their numbers, are not searched."""
+    found = []
+    for section in file.executable:
+        data = file.data[section.offset : section.offset + section.size // 4 * 4]
+        known = candidates.get(section.index)
+        known = known or Candidates(find(data, a64.ADRP), find(data, *a64.RARE))
+        found.append(Text(section, data, _numbers(data), known))
+    file.forget()
+    return found
+
+
+def find(data: bytes, *forms: a64.Form) -> array[int]:
+    """The indexes of words that may be of one of some forms, going by their upper halves.
+
+    The search runs in C: bytes become sets of forms, and what is in the sets of both bytes of a word ends a line of
+    text.
+    """
+    found = array("I")
+    top, second = _marks(forms, 24), _marks(forms, 16)
+    for at in range(0, len(data) // 4, _CHUNK):
+        part = data[4 * at + 3 : 4 * (at + _CHUNK) : 4].translate(top)
+        if min(second) < (1 << len(forms)) - 1:  # some byte speaks against some form
+            both = int.from_bytes(part, "little")
+            both &= int.from_bytes(data[4 * at + 2 : 4 * (at + _CHUNK) : 4].translate(second), "little")
+            part = both.to_bytes(len(part), "little")
+        lines = part.translate(_LINES).splitlines(keepends=True)
+        if not lines[-1].endswith(b"\n"):
+            lines.pop()
+        found.extend(array("I", list(islice(accumulate(map(len, lines), initial=at - 1), 1, None))))
+    return found
+
+
 @cache
 def _marks(forms: tuple[a64.Form, ...], shift: int) -> bytes:
     """For each value of the byte at a place in a word: the forms that it may belong to, one bit each."""
@@ -76,16 +93,6 @@ def _marks(forms: tuple[a64.Form, ...], shift: int) -> bytes:
         sum(1 << number for number, (mask, value) in enumerate(forms) if byte & mask >> shift == value >> shift & 0xFF)
         for byte in range(256)
     )
-
-
-def read(file: ElfFile) -> list[Text]:
-    """The executable sections of a file."""
-    found = []
-    for section in file.executable:
-        data = file.data[section.offset : section.offset + section.size // 4 * 4]
-        found.append(Text(section, _numbers(data), data[3::4], data[2::4]))
-    file.forget()
-    return found
 
 
 def _numbers(data: bytes) -> Sequence[int]:
