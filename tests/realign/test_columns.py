@@ -57,6 +57,15 @@ def test_numbers_are_added_where_it_is_said(rows: tuple[int, list[int], list[int
         assert list((Column.of(fits, width) + change).rows()) == [x + change for x in fits]
 
 
-def test_a_column_is_read_as_it_lies_in_memory() -> None:
+def test_an_array_is_taken_as_it_is() -> None:
     rows = array("I", [1, 0x80000000, 7])
-    assert Column.read(rows.tobytes(), 32).rows() == rows
+    assert Column.of(rows, 32).rows() == rows
+    assert Column.of(rows, 64).rows() == array("Q", rows)
+
+
+def test_rows_are_chosen_by_flags() -> None:
+    column = Column.of([5, 1, 7, 0], 32)
+    assert column.at_least(2).flagged() == [0, 2]
+    assert list(column.take([2, 0]).rows()) == [7, 5]
+    assert list(column.take([3]).rows()) == [0]
+    assert list(column.take([]).rows()) == []

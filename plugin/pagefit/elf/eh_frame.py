@@ -73,6 +73,7 @@ class Cursor:
         self.section = section
         self.byteorder = file.header.byteorder
         self.word = file.header.bits // 8
+        self.usual = file.struct("iIBi")
         self.cies: dict[int, Cie] = {}  # by their addresses
 
     def refuse(self, address: int, what: str) -> Refused:
@@ -304,6 +305,13 @@ def _cie(cursor: Cursor, at: int) -> Cie:
 
 
 def _frame(cursor: Cursor, cie: Cie, at: int) -> Frame:
+    if cie.fde_encoding == cie.lsda_encoding == _PCREL_SDATA4 and at + 13 <= cursor.start + len(cursor.data):
+        # What the rest of this function says, for most of the frames that have an LSDA.
+        distance, length, augmented, lsda = cursor.usual.unpack_from(cursor.data, at - cursor.start)
+        if distance and lsda and augmented == 4:
+            start, place = at + distance, at + 9
+            found = Pointer(place, 4, place, place + lsda, "LSDA")
+            return Frame(cie, Pointer(at, 4, at, start, "FDE"), start + length, found)
     place = at
     pc, at = cursor.pointer(at, cie.fde_encoding, "FDE")
     if pc is None:  # a function that the linker dropped: relative to nothing

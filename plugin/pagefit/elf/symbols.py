@@ -46,24 +46,25 @@ def symbols(
     With `sections`, those of these sections; SHN_XINDEX, when it is one of them, stands for all beyond its reach.
     """
     data = file.contents(table)
-    extended = _extended(file, table)
     wide = file.header.bits == 64
-    record = file.struct("IBBHPP" if wide else "IPPBBH")
-    rows: Iterable[int] = range(len(data) // record.size)
+    size, places = (24, (0, 4, 6, 8, 16)) if wide else (16, (0, 12, 14, 4, 8))
+    fields = [
+        _column(file, data, code, at, size) for code, at in zip("IBHQQ" if wide else "IBHII", places, strict=True)
+    ]
+    rows: Iterable[int] = range(len(data) // size)
     if names is not None:
-        rows = [row for row, name in zip(rows, _column(file, data, "I", 0, record.size), strict=True) if name in names]
+        rows = [row for row, name in enumerate(fields[0]) if name in names]
     if sections is not None:
-        homes = _column(file, data, "H", 6 if wide else 14, record.size)
-        rows = [row for row in rows if homes[row] in sections]
-    value_at = table.offset + (8 if wide else 4)
-    for row in rows:
-        if wide:
-            name, info, _, home, value, size = record.unpack_from(data, row * record.size)
-        else:
-            name, value, size, info, _, home = record.unpack_from(data, row * record.size)
-        if home == SHN_XINDEX and row < len(extended):
-            home = extended[row][0]
-        yield Symbol(value_at + row * record.size, name, info & 15, home, value, size)
+        rows = [row for row in rows if fields[2][row] in sections]
+    chosen = [[field[row] for row in rows] for field in fields]
+    chosen[1] = [info & 15 for info in chosen[1]]
+    if extended := _extended(file, table):
+        chosen[2] = [
+            extended[row][0] if home == SHN_XINDEX and row < len(extended) else home
+            for row, home in zip(rows, chosen[2], strict=True)
+        ]
+    values = (table.offset + places[3] + row * size for row in rows)
+    return map(Symbol._make, zip(values, *chosen, strict=True))
 
 
 def named(file: ElfFile, table: Section, pattern: bytes) -> dict[int, bytes]:
@@ -82,12 +83,11 @@ def name(file: ElfFile, table: Section, symbol: Symbol) -> str:
 
 def _column(file: ElfFile, data: bytes, code: str, offset: int, size: int) -> array[int]:
     """One field of every record of `size` bytes."""
-    values = array(code, data[: len(data) // size * size])[
-        offset // array(code).itemsize :: size // array(code).itemsize
-    ]
+    cells = array(code, data[: len(data) // size * size])
+    column = cells[offset // cells.itemsize :: size // cells.itemsize]
     if file.header.byteorder != sys.byteorder:
-        values.byteswap()
-    return values
+        column.byteswap()
+    return column
 
 
 def _extended(file: ElfFile, table: Section) -> list[tuple[int]]:

@@ -29,20 +29,16 @@ class Column:
     @staticmethod
     def of(rows: Iterable[int], width: int) -> Column:
         """The column of some numbers."""
-        # From a list, an array is made twice as fast as from an iterator.
-        return Column.read(array(_CODES[width], list(rows)).tobytes(), width)
-
-    @staticmethod
-    def read(data: bytes, width: int) -> Column:
-        """The column that lies in memory, in the order of this machine's bytes."""
-        if sys.byteorder == "big":
-            data = _swapped(data, width)
-        return Column(int.from_bytes(data, "little"), 8 * len(data) // width, width)
+        code = _CODES[width]
+        if not (isinstance(rows, array) and rows.typecode == code):
+            rows = array(code, list(rows))  # twice as fast as from an iterator
+        data = _swapped(rows) if sys.byteorder == "big" else rows
+        return Column(int.from_bytes(data.tobytes(), "little"), len(rows), width)
 
     def rows(self) -> array[int]:
         """The numbers."""
-        data = self.number.to_bytes(self.length * self.width // 8, "little")
-        return array(_CODES[self.width], _swapped(data, self.width) if sys.byteorder == "big" else data)
+        rows = array(_CODES[self.width], self.number.to_bytes(self.length * self.width // 8, "little"))
+        return _swapped(rows) if sys.byteorder == "big" else rows
 
     def flags(self) -> bytes:
         """One byte for each row of flags, as `itertools.compress` takes them."""
@@ -132,7 +128,7 @@ def take(values: Sequence[int], numbers: Sequence[int]) -> Sequence[int]:
     return itemgetter(*numbers)(values) if len(numbers) > 1 else [values[number] for number in numbers]
 
 
-def _swapped(data: bytes, width: int) -> bytes:
-    rows = array(_CODES[width], data)
+def _swapped(rows: array[int]) -> array[int]:
+    rows = rows[:]
     rows.byteswap()
-    return rows.tobytes()
+    return rows

@@ -19,6 +19,7 @@ from pagefit.realign import signatures
 from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
 from pagefit.realign.parts import check
+from pagefit.realign.patches import Patch
 from pagefit.realign.report import Class, Layout, Plan, Realigned
 from pagefit.realign.verify import verify
 from pagefit.realign.write import write
@@ -75,6 +76,7 @@ def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bo
     # Only files whose addresses change need these imports.
     from pagefit.realign import hazards, references
     from pagefit.realign.arch import architecture
+    from pagefit.realign.beside import beside
     from pagefit.realign.dwarf import is_debug
 
     if candidate.cls == "c":
@@ -83,12 +85,16 @@ def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bo
     best = draft(file, candidate.placed, page_size, dropped)
     if not best.moves.moved:
         return best
-    best = dataclasses.replace(best, tables=tuple(references.tables(file, best.moves, debug=not dropped)))
-    if candidate.cls == "c":
-        code = architecture(file.header.machine, where=file.where).references(file, best.moves)
-        best = dataclasses.replace(best, code=code)
-        file.forget()
-    return best
+
+    def tables() -> tuple[Patch, ...]:
+        return tuple(references.tables(file, best.moves, debug=not dropped))
+
+    if candidate.cls != "c":
+        return dataclasses.replace(best, tables=tables())
+    machine = architecture(file.header.machine, where=file.where)
+    patches, code = beside(tables, lambda: machine.references(file, best.moves), file.image.size)
+    file.forget()
+    return dataclasses.replace(best, tables=patches, code=code)
 
 
 def _class(best: Draft, candidate: Candidate) -> Class:

@@ -124,7 +124,7 @@ def _held(file: ElfFile, offsets: Column) -> Column:
 
 def _columns(file: ElfFile, table: r.Table) -> list[Column]:
     """Places, types with symbols, and the addends of a RELA table."""
-    return [Column.read(column.tobytes(), file.header.bits) for column in r.columns(file, table)]
+    return [Column.of(column, file.header.bits) for column in r.columns(file, table)]
 
 
 def _is_relative(file: ElfFile, infos: Column) -> Column:

@@ -25,7 +25,19 @@ def verify(draft: Draft, after: ElfFile) -> None:
         raise _failed(draft, "its headers are not those that were planned")
     if not draft.moves.moved:
         return
-    from pagefit.realign.references import tables  # not needed for most files
+    from pagefit.realign.beside import beside  # not needed for most files
+
+    beside(lambda: _tables(draft, after), lambda: _code(draft, after), draft.layout.size)
+
+
+def _code(draft: Draft, after: ElfFile) -> None:
+    if len(draft.code):
+        machine = architecture(after.header.machine, where=after.where)
+        machine.verify(draft.file, after, draft.moves, draft.code)
+
+
+def _tables(draft: Draft, after: ElfFile) -> None:
+    from pagefit.realign.references import tables
 
     _bytes(draft, after)
     back = (patch for patch in tables(after, draft.moves.inverse()) if patch.kind not in PACKED)
@@ -35,8 +47,6 @@ def verify(draft: Draft, after: ElfFile) -> None:
             odd = meant or found
             raise _failed(draft, f"a reference ({odd.kind if odd else ''}) does not lead back")
     _relocations(draft, after)
-    if len(draft.code):
-        architecture(after.header.machine, where=after.where).verify(draft.file, after, draft.moves, draft.code)
 
 
 def _undoes(found: Patch, meant: Patch, draft: Draft) -> bool:

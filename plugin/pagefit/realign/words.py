@@ -73,26 +73,25 @@ def symbol_values(file: ElfFile, moves: Moves) -> Iterator[Patch]:
     `_end` and its like may be absolute or in `.tbss` (GNU ld), which has no place in memory: those go by value, and so
     do symbols of a section that is divided or left behind. Raises Refused for one that leads to where nothing is.
     """
-    homes = [_delta(section, moves) for section in file.sections]
-    wanted = {*(index for index, delta in enumerate(homes) if delta != 0), *range(symbols.SHN_LORESERVE, 1 << 16)}
-    value = file.struct("P")
+    homes = [(_delta(section, moves), section.addr, section.end) for section in file.sections]
+    wanted = {*(index for index, home in enumerate(homes) if home[0] != 0), *range(symbols.SHN_LORESERVE, 1 << 16)}
+    pack = file.struct("P").pack_into
     for table in symbols.tables(file):
         old, count = file.contents(table), 0
         new = bytearray(old)
         for symbol in symbols.symbols(file, table, sections=wanted):
-            if symbol.section == symbols.SHN_UNDEF or symbol.type == symbols.STT_TLS:
+            at, _, kind, section, value, _ = symbol
+            if section == symbols.SHN_UNDEF or kind == symbols.STT_TLS:
                 continue
-            if symbol.section < len(homes):
-                change = homes[symbol.section]
-                home = file.sections[symbol.section]
-                if change is None or not home.addr <= symbol.value <= home.end:
-                    target = symbol.value if moves.owns(symbol.value) else home.addr
-                    change = moves.settled(target, table.name, file.where)
+            if section < len(homes):
+                change, start, end = homes[section]
+                if change is None or not start <= value <= end:
+                    change = moves.settled(value if moves.owns(value) else start, table.name, file.where)
             else:
-                edge = symbol.section == symbols.SHN_ABS and moves.owns(symbol.value)
-                change = moves.delta(symbol.value) if edge and symbols.name(file, table, symbol) in _EDGES else 0
+                edge = section == symbols.SHN_ABS and moves.owns(value)
+                change = moves.delta(value) if edge and symbols.name(file, table, symbol) in _EDGES else 0
             if change:
-                value.pack_into(new, symbol.at - table.offset, symbol.value + change)
+                pack(new, at - table.offset, value + change)
                 count += 1
         if count:
             yield Patch(table.offset, old, bytes(new), table.name, table.addr, count)

@@ -22,7 +22,7 @@ from pagefit.realign.aarch64.text import Candidates
 from pagefit.realign.arch import CodeReferences, RelativeTable
 from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
-from pagefit.realign.patches import Patch
+from pagefit.realign.patches import Patch, WordPatches
 
 
 def references(file: ElfFile, moves: Moves) -> CodeReferences:
@@ -38,16 +38,19 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
     """
     pairs = [patch for patch in found.others if patch.kind == PAIR]  # each an ADRP in the result
     rest = [patch for patch in found.others if patch.kind != PAIR]
-    places = array("Q", before.addresses_of(found.words.offsets))
-    seen = _references(Code(after, _with(pairs, found.candidates, before)), moves.inverse(), places)
-    targets = moves.carried(Column.of(found.words.targets, 64))[0].rows()
-    meant: Iterable[tuple[int, int]] = zip(places, targets, strict=True)
+    places, targets = _places(before, found.words), Column.of(found.words.targets, 64)
+    code = Code(after, _with(pairs, found.candidates, before))
+    seen = _references(code, moves.inverse(), places)
+    meant = [places, moves.carried(targets)[0].rows()]
     if pairs:
-        meant = sorted([*meant, *(_meaning(before, patch, moves) for patch in pairs)])
-    _compare(meant, zip(after.addresses_of(seen.words.offsets), seen.words.targets, strict=True), after.where)
+        rows = sorted([*zip(*meant, strict=True), *(_meaning(before, patch, moves) for patch in pairs)])
+        meant = [array("Q", column) for column in zip(*rows, strict=True)]
+    there = [_places(after, seen.words), seen.words.targets]
+    if meant != there:
+        _compare(zip(*meant, strict=True), zip(*there, strict=True), after.where)
     _compare(
-        [_meaning(before, patch, moves) for patch in rest],
-        [_meaning(after, patch, None) for patch in seen.others],
+        (_meaning(before, patch, moves) for patch in rest),
+        (_meaning(after, patch, None) for patch in seen.others),
         after.where,
     )
 
@@ -92,6 +95,15 @@ def _others(code: Code, moves: Moves, proved: list[RelativeTable]) -> Iterator[P
             if patch.offset not in seen:
                 seen.add(patch.offset)
                 yield patch
+
+
+def _places(file: ElfFile, words: WordPatches) -> array[int]:
+    """The addresses of words in code."""
+    places = offsets = Column.of(words.offsets, 64)
+    for section in file.executable:
+        here = offsets.between(section.offset, section.file_end)
+        places = places.plus(section.addr - section.offset, here)
+    return places.rows()
 
 
 def _meaning(file: ElfFile, patch: Patch, moves: Moves | None) -> tuple[int, int]:

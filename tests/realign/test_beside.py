@@ -1,0 +1,59 @@
+"""Two jobs at once give what they give one after the other. In a process of their own: a child needs one thread."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+BOTH = """
+import os, signal, time
+from pagefit.errors import Refused
+from pagefit.realign.beside import beside
+
+HERE = os.getpid()
+LARGE = 1 << 30
+
+def fail(error):
+    raise error
+
+def killed_in_a_child():
+    if os.getpid() != HERE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "here"
+"""
+
+
+def answer(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", BOTH + code], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def test_a_large_file_gets_a_child_when_there_is_a_processor_for_it() -> None:
+    apart = len(os.sched_getaffinity(0)) > 1
+    assert (
+        answer("child, own = beside(os.getpid, os.getpid, LARGE); print(own == HERE, child != HERE)") == f"True {apart}"
+    )
+    assert answer("child, own = beside(os.getpid, os.getpid, 1000); print(own == child == HERE)") == "True"
+
+
+def test_a_large_result_comes_whole() -> None:
+    assert answer("print(sum(beside(lambda: [1] * 10**6, lambda: None, LARGE)[0]))") == "1000000"
+
+
+def test_what_a_child_raises_is_raised_with_its_place_and_remedy() -> None:
+    code = "\ntry: beside(lambda: fail(Refused('no', where='x.so', remedy='Do this.')), lambda: 1, LARGE)"
+    assert answer(f"{code}\nexcept Refused as error: print(error)") == "x.so: no. Do this."
+
+
+def test_an_error_does_not_wait_for_the_child() -> None:
+    code = "\ntry: beside(lambda: time.sleep(600), lambda: fail(KeyError('own')), LARGE)"
+    if len(os.sched_getaffinity(0)) > 1:
+        assert answer(f"{code}\nexcept KeyError as error: print(error)") == "'own'"
+
+
+@pytest.mark.parametrize("size", ["LARGE", "1000"])
+def test_the_job_of_a_child_that_was_killed_is_done_again(size: str) -> None:
+    assert answer(f"print(*beside(killed_in_a_child, lambda: 'own', {size}))") == "here own"
