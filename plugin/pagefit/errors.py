@@ -6,7 +6,9 @@ Not for programming mistakes: those stay ordinary exceptions and show a tracebac
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class PagefitError(Exception):

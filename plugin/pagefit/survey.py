@@ -3,19 +3,25 @@
 Reads and judges, prints nothing. After a moment on one processor the rest is spread over all of them.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
 
 from pagefit.containers.member import Member, StrPath
 from pagefit.containers.walk import files, walk
 from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
-from pagefit.loaders.allocators import Allocator, find_allocator, judge_allocator
 from pagefit.loaders.judge import judge
-from pagefit.loaders.stored import judge_stored
 from pagefit.loaders.verdict import Judgement
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
+
+    from pagefit.loaders.allocators import Allocator
 
 #: Files of a folder that one process takes at a time.
 _BATCH: Final = 64
@@ -111,9 +117,13 @@ def _judged(member: Member, options: Options) -> Report:
         image = read_image(member.read_at, member.size)
         judgement = judge(image, member.read_at, page_sizes=options.page_sizes)
         if member.stored_offset is not None and member.names[-2].lower().endswith(".apk"):
+            from pagefit.loaders.stored import judge_stored
+
             judgement = judge_stored(judgement, member.stored_offset)
         allocator = None
         if options.deep:
+            from pagefit.loaders.allocators import find_allocator, judge_allocator
+
             allocator = find_allocator(image, member.read_at)
             judgement = judge_allocator(judgement, allocator)
     except InputError as error:

@@ -1,17 +1,21 @@
 """`pagefit check`: does every ELF file load on every page size?"""
 
+from __future__ import annotations
+
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from pagefit.cli import guile_2_0
 from pagefit.loaders.verdict import parse_page_size
 from pagefit.report import baseline
 from pagefit.report.results import Results, sort_out
 from pagefit.survey import Options, Report, survey
+from pagefit.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from pagefit.cli.subcommands import Subparsers
 
 _FORMATS = ("table", "json", "sarif", "github", "junit")
@@ -29,7 +33,7 @@ class Arguments(NamedTuple):
     verbose: bool = False
 
 
-def add_parser(subparsers: "Subparsers") -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the `check` subcommand."""
     parser = subparsers.add_parser(
         "check",

@@ -8,15 +8,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Final, NoReturn
 
 from pagefit import __version__
 from pagefit.errors import PagefitError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+    from typing import Final, NoReturn
 
 #: Objects made before the garbage collector looks at them: 700 by default, which suits longer lives.
 _GARBAGE: Final = 100_000
@@ -86,6 +86,7 @@ def _run(words: Sequence[str]) -> int:
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     import argparse
+    from importlib import import_module
 
     parser = argparse.ArgumentParser(
         "pagefit", description="Make compiled Python packages load on every page size, and check that they do."

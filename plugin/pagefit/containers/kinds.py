@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import is_elf
 
-Kind = Literal["elf", "zip", "ar", "tar", "gz", "bz2", "xz", "zst"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal, TypeAlias
+
+Kind: TypeAlias = "Literal['elf', 'zip', 'ar', 'tar', 'gz', 'bz2', 'xz', 'zst']"
 
 #: First bytes of everything that is looked into, but of uncompressed tar archives: those start with a name.
 SIGNATURES: Final[dict[bytes, Kind]] = {

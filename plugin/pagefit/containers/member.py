@@ -3,14 +3,20 @@
 Everything that reads containers takes a `Member` and gives `Member`s, so nesting needs no code of its own.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import stat
-from collections.abc import Iterable
-from typing import IO, NamedTuple
 
 from pagefit.elf.headers import ReadAt
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import IO
 
 #: `pathlib` takes a tenth of the time to import that a wheel takes to check; so nothing on that way needs it.
 StrPath = str | os.PathLike[str]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from typing import Final
 
 from pagefit.containers import zipdirectory, zipmembers
 from pagefit.containers.kinds import (
@@ -24,6 +22,11 @@ from pagefit.containers.kinds import (
 )
 from pagefit.containers.member import Member, StrPath, damaged, open_file
 from pagefit.errors import InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 #: Containers within containers that are looked into; real ones are two or three deep.
 _MAX_DEPTH: Final = 4
@@ -115,13 +118,16 @@ def _in_member(member: Member, depth: int) -> Iterator[Member]:
 
 
 def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
-    for entry in zipdirectory.read_directory(archive).entries:
-        if entry.size < SHORTEST_SIGNATURE:
+    directory = zipdirectory.read_records(archive)
+    archive = archive._replace(read_at=zipmembers.ahead(archive.read_at))
+    for record in directory.records:
+        size = record[0]
+        if size < SHORTEST_SIGNATURE:
             continue
         try:
             # Wheels have thousands of members that are no ELF files: those cost one short read and no object.
-            start, prefix = zipmembers.peek(archive, entry, min(LONGEST_SIGNATURE, entry.size))
-            if prefix.startswith(_SIGNATURES) or entry.size % TAR_BLOCK == 0:
-                yield from _within(zipmembers.member(archive, entry, start), depth + 1)
+            start, prefix = zipmembers.peek(archive, directory, record, min(LONGEST_SIGNATURE, size))
+            if prefix.startswith(_SIGNATURES) or size % TAR_BLOCK == 0:
+                yield from _within(zipmembers.member(archive, directory.entry(record), start), depth + 1)
         except InputError as error:
-            yield damaged((*archive.names, entry.name), error)
+            yield damaged((*archive.names, directory.entry(record).name), error)

@@ -4,11 +4,17 @@
 needs. Checked here is what makes two readers see two different archives: overlaps, spanned disks, stray bytes.
 """
 
+from __future__ import annotations
+
 import struct
-from typing import Final, NamedTuple
 
 from pagefit.containers.member import Member
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, TypeAlias
 
 STORED: Final = 0
 DEFLATED: Final = 8
@@ -23,6 +29,8 @@ ZIP64_EXTRA: Final = 0x0001
 LOCAL: Final = struct.Struct("<4s5H3L2H")
 #: Signature, versions, flags, method, time, date, CRC, sizes, lengths, disk, attributes, offset (APPNOTE 4.3.12).
 CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
+#: The same without what only whoever writes needs: signature, flags, method, CRC, sizes, lengths, disk, offset.
+_CENTRAL_FIELDS: Final = struct.Struct("<4s4x2H4x3L4H6xL")
 END: Final = struct.Struct("<4s4H2LH")
 END64: Final = struct.Struct("<4sQ2H2L4Q")
 LOCATOR64: Final = struct.Struct("<4sLQL")
@@ -31,6 +39,10 @@ CENTRAL_SIGNATURE: Final = b"PK\1\2"
 END_SIGNATURE: Final = b"PK\5\6"
 END64_SIGNATURE: Final = b"PK\6\6"
 LOCATOR64_SIGNATURE: Final = b"PK\6\7"
+
+#: One record: size, raw name, flags, method, CRC, compressed size, offset of the local header in the file, and where
+#: the record itself begins and ends in the directory. A plain tuple: wheels have thousands that are looked at once.
+Record: TypeAlias = "tuple[int, bytes, int, int, int, int, int, int, int]"
 
 _FETCH_AGAIN: Final = "Fetch or build the archive again; it is truncated or damaged."
 
@@ -71,51 +83,80 @@ class Directory(NamedTuple):
     end: bytes
 
 
+class Records(NamedTuple):
+    """What a directory is made of: `data`, its bytes, `records`, checked, and the rest as in `Directory`."""
+
+    data: bytes
+    records: list[Record]
+    start: int
+    prefix: int
+    end64: bytes
+    end: bytes
+
+    def entry(self, record: Record) -> Entry:
+        """The member that one of the records names."""
+        size, raw_name, flags, method, crc, compressed_size, offset, at, end = record
+        name = _decoded(raw_name, flags)
+        return Entry._make((name, raw_name, flags, method, crc, compressed_size, size, offset, self.data[at:end]))
+
+
 def read_directory(archive: Member) -> Directory:
     """Read the table of contents of a zip archive.
 
     Raises InputError when it is truncated, spans disks, or has entries that overlap.
     """
+    found = read_records(archive)
+    return Directory(list(map(found.entry, found.records)), found.start, found.prefix, found.end64, found.end)
+
+
+def read_records(archive: Member) -> Records:
+    """What `read_directory` does, without making an object of every member: for those who look at few of many."""
     count, size, stated, end, end64, end_record = _find_end(archive)
     start = end - size
     prefix = start - stated
     if start < 0 or prefix < 0:
         raise _broken(archive, f"the directory should be {size} bytes at offset {stated}, which is not in the file")
     data = archive.read_at(start, size)
-    entries: list[Entry] = []
+    records: list[Record] = []
     at = 0
-    unpack = CENTRAL.unpack_from
+    unpack = _CENTRAL_FIELDS.unpack_from
     behind, in_order = 0, True
     for _ in range(count):
         try:
-            (signature, _, _, flags, method, _, _, crc, compressed, full, name_length, extra_length, comment_length,
-             disk, _, _, offset) = unpack(data, at)  # fmt: skip
+            (signature, flags, method, crc, compressed, full, name_length, extra_length, comment_length, disk,
+             offset) = unpack(data, at)  # fmt: skip
         except struct.error:
-            raise _broken(archive, f"the directory ends after {len(entries)} of {count} entries") from None
+            raise _broken(archive, f"the directory ends after {len(records)} of {count} entries") from None
         name_end = at + 46 + name_length
         record_end = name_end + extra_length + comment_length
         if signature != CENTRAL_SIGNATURE or record_end > size:
-            raise _broken(archive, f"directory entry {len(entries)} is not one")
+            raise _broken(archive, f"directory entry {len(records)} is not one")
         raw_name = data[at + 46 : name_end]
-        try:
-            name = raw_name.decode("utf-8" if flags & FLAG_UTF8 or raw_name.isascii() else "cp437")
-        except UnicodeDecodeError:
-            raise _broken(archive, f"the name {raw_name!r} is not the UTF-8 it claims to be") from None
+        if not raw_name.isascii():
+            try:
+                _decoded(raw_name, flags)
+            except UnicodeDecodeError:
+                raise _broken(archive, f"the name {raw_name!r} is not the UTF-8 it claims to be") from None
         if compressed == LIMIT32 or full == LIMIT32 or offset == LIMIT32 or disk == LIMIT16:
-            extra = data[name_end : name_end + extra_length]
+            name, extra = _decoded(raw_name, flags), data[name_end : name_end + extra_length]
             full, compressed, offset, disk = _zip64_fields(archive, name, extra, full, compressed, offset, disk)
         if disk:
-            raise _broken(archive, f"{name} is on another disk")
+            raise _broken(archive, f"{_decoded(raw_name, flags)} is on another disk")
         offset += prefix
-        entries.append(Entry(name, raw_name, flags, method, crc, compressed, full, offset, data[at:record_end]))
+        records.append((full, raw_name, flags, method, crc, compressed, offset, at, record_end))
         in_order = in_order and behind <= offset
         behind = offset + 30 + name_length + compressed
         at = record_end
     if at != size:
         raise _broken(archive, f"the directory has {size - at} bytes behind its last entry")
+    found = Records(data, records, start, prefix, end64, end_record)
     if not in_order or behind > start:
-        _refuse_overlaps(archive, entries, start)
-    return Directory(entries, start, prefix, end64, end_record)
+        _refuse_overlaps(archive, found)
+    return found
+
+
+def _decoded(raw_name: bytes, flags: int) -> str:
+    return raw_name.decode() if flags & FLAG_UTF8 or raw_name.isascii() else raw_name.decode("cp437")
 
 
 def _find_end(archive: Member) -> tuple[int, int, int, int, bytes, bytes]:
@@ -173,13 +214,13 @@ def _zip64_fields(
     raise _broken(archive, f"{name} needs a zip64 field and has none")
 
 
-def _refuse_overlaps(archive: Member, entries: list[Entry], start: int) -> None:
+def _refuse_overlaps(archive: Member, found: Records) -> None:
     end = 0
-    for entry in sorted(entries, key=lambda entry: entry.offset):
+    for entry in sorted(map(found.entry, found.records), key=lambda entry: entry.offset):
         if entry.offset < end:
             raise _broken(archive, f"{entry.name} overlaps another member")
         end = entry.offset + LOCAL.size + len(entry.raw_name) + entry.compressed_size
-    if end > start:
+    if end > found.start:
         raise _broken(archive, "the members reach into the directory")
 
 

@@ -5,14 +5,18 @@ A reader of first bytes does not verify checksums; `chunks` read to its end does
 
 from __future__ import annotations
 
+import struct
 import zlib
-from collections.abc import Iterator
-from typing import Final
 
 from pagefit.containers import zipdirectory as z
 from pagefit.containers.member import Member, Spool
-from pagefit.elf.headers import PREFIX
+from pagefit.elf.headers import PREFIX, ReadAt
 from pagefit.errors import InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 #: Compressed bytes read at a time, and how much they may give at first: little, for those who want a header only.
 _FIRST_BLOCK: Final = 1 << 11
@@ -23,41 +27,72 @@ _BLOCK: Final = 1 << 16
 _IN_ONE_PIECE: Final = 64 << 20
 _DEFLATE_PEEK: Final = 160
 _LOCAL_PEEK: Final = z.LOCAL.size + 64
+#: Of a local header: its signature, the lengths of name and extra.
+_LOCAL_FIELDS: Final = struct.Struct("<4s22x2H")
+#: What is read at least where many members are read that lie one behind the other (bytes).
+_AHEAD: Final = 1 << 13
 _REMEDY: Final = "Fetch or build the archive again; it is damaged."
 
 
-def data_offset(archive: Member, entry: z.Entry, head: bytes = b"") -> int:
-    """Where a member's data begin in the archive (bytes); `head` are bytes at its local header, when read already.
+def data_offset(archive: Member, entry: z.Entry) -> int:
+    """Where a member's data begin in the archive (bytes).
 
     Raises InputError when the local header contradicts the directory.
     """
-    head = head or archive.read_at(entry.offset, z.LOCAL.size + len(entry.raw_name))
+    head = archive.read_at(entry.offset, z.LOCAL.size + len(entry.raw_name))
+    length = _local_header(head, entry.raw_name)
+    if length:
+        return entry.offset + length
     if len(head) < z.LOCAL.size or not head.startswith(z.LOCAL_SIGNATURE):
         raise _error(archive, entry, "the local header is missing")
-    name_length, extra_length = head[26] | head[27] << 8, head[28] | head[29] << 8
-    if head[z.LOCAL.size : z.LOCAL.size + name_length] != entry.raw_name:
-        raise _error(archive, entry, "the local header has another name than the directory")
-    return entry.offset + z.LOCAL.size + name_length + extra_length
+    raise _error(archive, entry, "the local header has another name than the directory")
 
 
-def peek(archive: Member, entry: z.Entry, length: int) -> tuple[int, bytes]:
+def _local_header(head: bytes, raw_name: bytes) -> int:
+    """The length of the local header (bytes) that `head` starts with; 0 when it is not that of a member so named."""
+    if len(head) < z.LOCAL.size:
+        return 0
+    signature, name_length, extra_length = _LOCAL_FIELDS.unpack_from(head)
+    name_end: int = 30 + name_length
+    return name_end + extra_length if signature == z.LOCAL_SIGNATURE and head[30:name_end] == raw_name else 0
+
+
+def ahead(read: ReadAt) -> ReadAt:
+    """The same reader, reading ahead a little: of many small members looked at, most then need no read of their own."""
+    start, data = 0, b""
+
+    def read_at(offset: int, length: int) -> bytes:
+        nonlocal start, data
+        if offset < start or offset + length > start + len(data):
+            start, data = offset, read(offset, max(length, _AHEAD))
+        return data[offset - start : offset - start + length]
+
+    return read_at
+
+
+def peek(archive: Member, directory: z.Records, record: z.Record, length: int) -> tuple[int, bytes]:
     """Where a member's data begin in the archive (bytes), and its first `length` bytes; fewer at its end.
 
     Raises InputError for what cannot be read.
     """
-    head = archive.read_at(entry.offset, _LOCAL_PEEK + len(entry.raw_name) + _DEFLATE_PEEK)
-    start = data_offset(archive, entry, head)
-    if not entry.flags & z.FLAG_ENCRYPTED:
-        data = head[start - entry.offset : start - entry.offset + entry.compressed_size]
-        if entry.method == z.STORED and len(data) >= length:
-            return start, data[:length]
-        if entry.method == z.DEFLATED:
+    _, raw_name, flags, method, _, compressed_size, offset, _, _ = record
+    head = archive.read_at(offset, _LOCAL_PEEK + len(raw_name) + _DEFLATE_PEEK)
+    skipped = _local_header(head, raw_name)
+    if skipped and not flags & z.FLAG_ENCRYPTED:
+        data = head[skipped : skipped + compressed_size]
+        first = b""
+        if method == z.DEFLATED:
             try:
                 first = zlib.decompressobj(-15).decompress(data, length)
-            except zlib.error as error:
-                raise _error(archive, entry, f"the data are damaged ({error})") from None
-            if len(first) == length:
-                return start, first
+            except zlib.error:
+                first = b""
+        elif method == z.STORED:
+            first = data[:length]
+        if len(first) == length:
+            return offset + skipped, first
+    # Anything out of the ordinary: what is wrong, if something is, comes out by reading it.
+    entry = directory.entry(record)
+    start = data_offset(archive, entry)
     return start, member(archive, entry, start).read_at(0, length)
 
 

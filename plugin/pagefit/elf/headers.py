@@ -4,17 +4,23 @@ This is all that a loader reads before it maps a file, and all that most verdict
 most files. Sections, symbols and everything deeper are `pagefit.elf.sections`' business, through pyelftools.
 """
 
+from __future__ import annotations
+
 import struct
-from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
 
-ByteOrder = Literal["little", "big"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, Literal, TypeAlias
+
+ByteOrder: TypeAlias = "Literal['little', 'big']"
 
 #: Reads `length` bytes at a file offset; shorter at the end of the file.
-ReadAt = Callable[[int, int], bytes]
+ReadAt: TypeAlias = "Callable[[int, int], bytes]"
 
 #: A first read that covers the header and program headers of nearly every file in one go (bytes).
 PREFIX: Final = 1024
@@ -169,7 +175,7 @@ def read_image(read: ReadAt, size: int, *, where: str = "") -> Image:
     rows = record.iter_unpack(table)
     if header.elfclass == c.ELFCLASS32:
         rows = ((row[0], row[6], *row[1:6], row[7]) for row in rows)
-    return Image(header, tuple([Segment(index, *row) for index, row in enumerate(rows)]), size)
+    return Image(header, tuple([Segment._make((index, *row)) for index, row in enumerate(rows)]), size)
 
 
 def _parse_header(prefix: bytes, where: str) -> Header:

@@ -5,8 +5,9 @@ shared object is for, and whether a file without PT_INTERP is a static-pie progr
 That lies near the end of the file, so it is read only when the answer changes the verdict.
 """
 
+from __future__ import annotations
+
 import struct
-from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
@@ -21,6 +22,10 @@ from pagefit.loaders.loader import (
     Loader,
 )
 from pagefit.loaders.machines import ANDROID_PAGE_SIZES, MACHINES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _OSABI_LINUX: Final = (0, 3)
 _DYNAMIC_AT_MOST: Final = 1 << 16
@@ -89,14 +94,13 @@ def interpreter(image: Image, read: ReadAt) -> str:
 
 def candidates(image: Image, read: ReadAt, *, android: bool) -> tuple[tuple[Loader, ...], tuple[Loader, ...]]:
     """The loaders a file most likely meets, and those it may meet besides, from what lies in its first bytes."""
-    library = (BIONIC,) if android else _LIBC
-    program = (_kernel(image, read),)
     if image.header.type == c.ET_EXEC:
-        return program, ()
+        return (_kernel(image, read),), ()
+    library = (BIONIC,) if android else _LIBC
     if image.first(c.PT_INTERP) is not None:
-        return program, library
+        return (_kernel(image, read),), library
     # Older GNU linkers set e_entry in shared objects, too; without it nothing can be a program.
-    return library, program if image.header.entry else ()
+    return library, (KERNEL,) if image.header.entry else ()
 
 
 def settle(image: Image, read: ReadAt, *, android: bool) -> tuple[Loader, ...]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.loaders.audience import candidates, is_android, loaded_by_linux, settle
 from pagefit.loaders.loader import BIONIC, Loader
 from pagefit.loaders.machines import ANDROID_PAGE_SIZES, MACHINES
-from pagefit.loaders.model import Fault, down, weaker
 from pagefit.loaders.plain import is_plain
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Judgement, Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Final
+
+    from pagefit.loaders.model import Fault
 
 #: Nobody reads more findings about one file, and a hostile file must not make us write more.
 _FINDINGS_AT_MOST: Final = 16
@@ -42,11 +46,12 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
     loaders, perhaps = candidates(image, read, android=android)
     every = (*loaders, *perhaps)
     outcomes = _outcomes(image, read, every, applicable)
-    fitting = [{outcomes[loader.name, size][0].loads for loader in every} for size in applicable]
-    if any(len(answers) > 1 or (perhaps and False in answers) for answers in fitting):
-        loaders = settle(image, read, android=android)
-        missing = tuple(loader for loader in loaders if any((loader.name, size) not in outcomes for size in applicable))
-        outcomes |= _outcomes(image, read, missing, applicable)
+    if any(outcome is not _FITS for outcome in outcomes.values()):
+        fitting = [{outcomes[loader.name, size][0].loads for loader in every} for size in applicable]
+        if any(len(answers) > 1 or (perhaps and False in answers) for answers in fitting):
+            loaders = settle(image, read, android=android)
+            missing = [loader for loader in loaders if any((loader.name, size) not in outcomes for size in applicable)]
+            outcomes |= _outcomes(image, read, missing, applicable)
 
     verdicts: dict[tuple[str, int], Verdict] = {}
     findings: list[Finding] = []
@@ -54,7 +59,7 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
         for size in sizes:
             verdict, found = outcomes.get((loader.name, size), _NOT_APPLICABLE)
             verdicts[loader.name, size] = verdict
-            findings.extend(found)
+            findings += found
     return Judgement(verdicts, tuple(findings))
 
 
@@ -71,14 +76,13 @@ def _outcomes(
 ) -> dict[tuple[str, int], _Outcome]:
     outcomes: dict[tuple[str, int], _Outcome] = {}
     for size in page_sizes:
-        plain: dict[bool, bool] = {}
+        plain: dict[bool, list[Fault] | None] = {}
         for loader in loaders:
             up = loader.relro_rounds_up
             if up not in plain:
-                plain[up] = is_plain(image, size, relro_rounds_up=up)
-            if plain[up]:
-                faults = _plain_faults(image, size, loader)
-            else:
+                plain[up] = _plain_faults(image, size, up)
+            faults = plain[up]
+            if faults is None:
                 # Imported late: most checks meet plain files only.
                 from pagefit.loaders.simulate import simulate
 
@@ -91,16 +95,24 @@ def _outcomes(
     return outcomes
 
 
-def _plain_faults(image: Image, page_size: int, loader: Loader) -> list[Fault]:
+def _plain_faults(image: Image, page_size: int, relro_rounds_up: bool) -> list[Fault] | None:
+    """What is wrong with a file that every loader maps alike; None for any other."""
+    if not is_plain(image, page_size, relro_rounds_up=relro_rounds_up):
+        return None
     relro = image.first(c.PT_GNU_RELRO)
-    if relro is None or loader.relro_rounds_up or not relro.vend % page_size or not relro.memsz:
+    if relro is None or relro_rounds_up or not relro.vend % page_size or not relro.memsz:
         return []
+    from pagefit.loaders.model import weaker
+
     return [weaker(relro, page_size)]
 
 
 def _outcome(faults: Sequence[Fault], loader: Loader, page_size: int) -> _Outcome:
     if not faults:
         return _FITS
+    # Imported late, as above.
+    from pagefit.loaders.model import down
+
     verdict = max(fault.verdict for fault in faults)
     unique = {(fault.rule, fault.segments): fault for fault in reversed(faults)}
     findings = (

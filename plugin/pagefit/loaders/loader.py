@@ -1,6 +1,12 @@
 """The loaders that are known, by name: what they do is in the modules named after them, and seldom has to be asked."""
 
-from typing import Final, NamedTuple
+from __future__ import annotations
+
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 
 class Loader(NamedTuple):

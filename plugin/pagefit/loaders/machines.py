@@ -4,9 +4,14 @@ A file that can only meet 4 KiB pages is not broken for being linked for them: a
 Sources: the `PAGE_SIZE_*`/`HAVE_PAGE_SIZE_*` choices in `arch/*/Kconfig` of Linux 6.12.
 """
 
-from typing import Final, NamedTuple
+from __future__ import annotations
 
 from pagefit.elf import constants as c
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _K: Final = 1024
 

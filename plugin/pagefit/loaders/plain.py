@@ -6,10 +6,12 @@ what is plain fits (a test compares it with the simulation), what is not plain m
 
 from __future__ import annotations
 
-from typing import Final
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _ADDRESSES_64: Final = 1 << 46
 _ADDRESSES_32: Final = 1 << 31

@@ -3,11 +3,16 @@
 Plain values: the rules are in `pagefit.loaders.rules`, the loaders' behaviour in the modules named after them.
 """
 
+from __future__ import annotations
+
 import enum
-from collections.abc import Iterable
-from typing import NamedTuple
 
 from pagefit.errors import ConfigError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: The page sizes that kernels run with today (bytes); 64 KiB is their least common multiple.
 COMMON_PAGE_SIZES = (4096, 16384, 65536)

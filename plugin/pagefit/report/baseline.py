@@ -8,12 +8,18 @@ They are in `pagefit-baseline.toml` or under `[tool.pagefit.check]` of pyproject
     reason = "waiting for release 2.1 of the vendor"
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
 
 from pagefit.errors import ConfigError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Final
 
 FILE_NAME: Final = "pagefit-baseline.toml"
 _PROJECT: Final = "pyproject.toml"

@@ -1,13 +1,18 @@
 """What a check found, sorted out: the one value that every output format is made from."""
 
+from __future__ import annotations
+
 import enum
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from pagefit.loaders.machines import machine_name
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Verdict, format_page_sizes
 from pagefit.report.baseline import UNREADABLE, Known
 from pagefit.survey import Report
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Outcome(enum.Enum):

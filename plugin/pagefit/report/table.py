@@ -5,14 +5,16 @@ With rich on a terminal, without it everywhere else; both say the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, TextIO
 
 from pagefit.loaders.verdict import Verdict, format_page_size, format_page_sizes
 from pagefit.report.results import Checked, Outcome, Results
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
     from rich.console import Console
 
 #: Verdicts in a column's width.
