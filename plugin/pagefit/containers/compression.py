@@ -26,6 +26,8 @@ _PARTS: Final = {"gz": 4 << 20, "bz2": 9 * 900_000, "xz": 16 << 20}
 _ZSTD_LEVEL: Final = 9
 #: 128 MiB, as a power of two: default decoders refuse more.
 _ZSTD_WINDOW: Final = 27
+#: How far workers look back into what the one before has, from 1 to 9: two percent shorter for five percent more time.
+_ZSTD_OVERLAP: Final = 9
 
 
 class _Decoder(Protocol):
@@ -121,6 +123,7 @@ def _compressed_zstd(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
             parameter.checksum_flag: 1,
             parameter.enable_long_distance_matching: 1,
             parameter.window_log: _ZSTD_WINDOW,
+            parameter.overlap_log: _ZSTD_OVERLAP,
             parameter.nb_workers: threads(),
         }
     )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -15,9 +17,10 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pagefit import manifest
 from pagefit.atomic import make_folder, replacing
-from pagefit.containers import compression
+from pagefit.containers import compression, zipdirectory, zipmembers
 from pagefit.containers.kinds import TAR_BLOCK, is_loadable
 from pagefit.containers.member import Member, is_safe_name, open_file
+from pagefit.containers.threads import in_order
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import read_image
 from pagefit.errors import ConfigError, InputError
@@ -35,8 +38,9 @@ class _Artifact(NamedTuple):
     entry: Mapping[str, object]
 
 
-#: Gives every ELF file with its installed path, sorted by that, each time it is called.
-Source = Callable[[], Iterator[tuple[str, Member]]]
+#: Every ELF file by its installed path, sorted by that, and a way to open it: nothing is read before its turn, and
+#: nothing is kept behind it.
+Files = Sequence[tuple[str, Callable[[], Member]]]
 
 
 def write(
@@ -53,17 +57,14 @@ def write(
         raise InputError(f"not the name of a wheel ({error})", where=str(wheel)) from None
     tag = wheel.stem.split("-", 3 if build else 2)[-1]
     origins = {_installed(name): origin for name, origin in (origins or {}).items()}
-
-    def source() -> Iterator[tuple[str, Member]]:
-        # What lies in an archive within the wheel is not installed.
-        members = [(_installed(member.names[1]), member) for member in walk(wheel) if len(member.names) == 2]
-        members.sort(key=lambda pair: pair[0], reverse=True)
-        # Nothing of a member is read before its turn, and none is kept behind it.
-        while members:
-            yield members.pop()
-
+    archive = open_file(wheel)
+    entries = {entry.name: entry for entry in zipdirectory.read_directory(archive).entries}
+    # What lies in an archive within the wheel is not installed.
+    names = [member.names[1] for member in walk(wheel) if len(member.names) == 2]
+    files = [(_installed(name), partial(zipmembers.whole, archive, entries[name])) for name in names]
+    files.sort(key=lambda pair: pair[0])
     subject = Subject(name, str(version), tag)
-    return _write(source, folder / wheel.stem, subject, compression, origins, {}, where=str(wheel))
+    return _write(files, folder / wheel.stem, subject, compression, origins, {}, where=str(wheel))
 
 
 def write_tree(
@@ -80,15 +81,12 @@ def write_tree(
     Those that are not ELF are left out. `links` are symbolic links to them: paths with what they point to. Raises as
     `write` does.
     """
-    pairs = sorted(files)
-
-    def source() -> Iterator[tuple[str, Member]]:
-        for path, file in pairs:
-            member = open_file(file)
-            if is_loadable(member.read_at(0, TAR_BLOCK)):
-                yield path, member
-
-    return _write(source, folder / stem, Subject(stem), compression, origins or {}, links or {}, where=stem)
+    loadable = [
+        (path, partial(open_file, file))
+        for path, file in sorted(files)
+        if is_loadable(open_file(file).read_at(0, TAR_BLOCK))
+    ]
+    return _write(loadable, folder / stem, Subject(stem), compression, origins or {}, links or {}, where=stem)
 
 
 def _installed(name: str) -> str:
@@ -101,7 +99,7 @@ def _installed(name: str) -> str:
 
 
 def _write(
-    source: Source,
+    files: Files,
     base: Path,
     subject: Subject,
     kind: Compression,
@@ -110,37 +108,41 @@ def _write(
     *,
     where: str,
 ) -> Path:
-    artifacts: dict[str, _Artifact] = {}
-    for path, member in source():
-        if path in artifacts:
+    for path, count in Counter(path for path, _ in files).items():
+        if count > 1:
             raise InputError(f"two ELF files are installed as {path}", where=where)
         if not is_safe_name(path):
             raise InputError(f"{path!r} is not a safe path to install to", where=where)
+    if not files:
+        raise InputError("holds no ELF files to pack", where=where)
+
+    def artifact(file: tuple[str, Callable[[], Member]]) -> _Artifact:
+        path, member = file[0], file[1]()
         image = read_image(member.read_at, member.size, where=member.path)
         mode = 0o755 if manifest.is_executable(image) else 0o644
-        artifacts[path] = _Artifact(mode, manifest.describe(path, member, origins.get(path)))
-    if not artifacts:
-        raise InputError("holds no ELF files to pack", where=where)
+        return _Artifact(mode, manifest.describe(path, member, origins.get(path)))
+
+    artifacts = list(in_order(artifact, files))
     target = base.with_name(f"{base.name}.prebuilt.tar.{kind}")
     make_folder(target.parent)
     with replacing(target) as file:
-        for piece in compression.compressed(_tar(source, artifacts, subject, links), kind, where=str(target)):
+        for piece in compression.compressed(_tar(files, artifacts, subject, links), kind, where=str(target)):
             file.write(piece)
     return target
 
 
-def _tar(
-    source: Source, artifacts: Mapping[str, _Artifact], subject: Subject, links: Mapping[str, str]
-) -> Iterator[bytes]:
+def _tar(files: Files, artifacts: Sequence[_Artifact], subject: Subject, links: Mapping[str, str]) -> Iterator[bytes]:
     """The tar archive, piece by piece: the manifest first, then the files, then the links, sorted."""
     time = source_date()
-    text = manifest.render(subject, [artifact.entry for artifact in artifacts.values()])
+    text = manifest.render(subject, [artifact.entry for artifact in artifacts])
     yield _header(manifest.NAME, len(text), 0o644, time) + text + _filling(len(text))
-    for path, member in source():
-        yield _header(path, member.size, artifacts[path].mode, time)
+    for (path, opened), artifact in zip(files, artifacts, strict=True):
+        member = opened()
+        yield _header(path, member.size, artifact.mode, time)
         for offset in range(0, member.size, _PIECE):
             yield member.read_at(offset, min(_PIECE, member.size - offset))
         yield _filling(member.size)
+        del member  # before the next is there
     for path in sorted(links):
         yield _header(path, 0, 0o777, time, links[path])
     yield bytes(2 * TAR_BLOCK)

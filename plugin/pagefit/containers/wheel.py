@@ -111,7 +111,7 @@ def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
     if algorithm not in ("sha256", "sha384", "sha512"):
         raise InputError(f"{entry.name} has no SHA-2 hash", where=where, remedy=_REMEDY)
     hasher = hashlib.new(algorithm)
-    for chunk in zipmembers.whole(archive, entry):
+    for chunk in zipmembers.whole_chunks(archive, entry):
         hasher.update(chunk)
     if _encoded(hasher.digest()) != expected:
         raise InputError(f"the hash of {entry.name} is not that of the file", where=where, remedy=_REMEDY)

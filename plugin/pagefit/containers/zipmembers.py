@@ -25,6 +25,8 @@ _BLOCK: Final = 1 << 16
 #: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
 #: Members up to this size (bytes) are decompressed twice as fast in one piece, for the memory that it takes.
 _IN_ONE_PIECE: Final = 64 << 20
+#: The same for those that stay in memory while they are used.
+_KEPT: Final = 32 << 20
 _DEFLATE_PEEK: Final = 160
 _LOCAL_PEEK: Final = z.LOCAL.size + 64
 #: Of a local header: its signature, the lengths of name and extra.
@@ -134,20 +136,38 @@ def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterato
         raise _error(archive, entry, "the data do not match their checksum")
 
 
-def whole(archive: Member, entry: z.Entry) -> Iterator[bytes | bytearray]:
-    """What `chunks` gives, in one piece where that is faster: for those who want all of a member."""
-    short = max(entry.size, entry.compressed_size) <= _IN_ONE_PIECE
-    if short and entry.method == z.DEFLATED and not entry.flags & z.FLAG_ENCRYPTED:
-        # Imported late: checks read first bytes only.
-        from pagefit.containers import deflating
+def whole(archive: Member, entry: z.Entry) -> Member:
+    """What `member` gives, for who reads all of it: unpacked at once and kept in memory, where that is faster."""
+    content = _at_once(archive, entry, _KEPT)
+    if content is None:
+        return member(archive, entry)
+    view = memoryview(content)
+    return Member(
+        (*archive.names, entry.name), entry.size, lambda offset, length: bytes(view[offset : offset + length])
+    )
 
-        start = data_offset(archive, entry)
-        content = deflating.inflated(archive.read_at(start, entry.compressed_size), entry.size)
-        if content is not None and len(content) == entry.size and deflating.crc32(content) == entry.crc:
-            yield content
-            return
-    # Also what is damaged: this says what is wrong.
-    yield from chunks(archive, entry)
+
+def whole_chunks(archive: Member, entry: z.Entry) -> Iterator[bytes | bytearray]:
+    """What `chunks` gives, for who reads all of it: in one piece, where that is faster."""
+    content = _at_once(archive, entry, _IN_ONE_PIECE)
+    if content is None:
+        yield from chunks(archive, entry)
+    else:
+        yield content
+
+
+def _at_once(archive: Member, entry: z.Entry, most: int) -> bytearray | None:
+    """The content of a whole deflated member of at most so many bytes; None when damaged, or without libdeflate."""
+    short = max(entry.size, entry.compressed_size) <= most
+    if not short or entry.method != z.DEFLATED or entry.flags & z.FLAG_ENCRYPTED:
+        return None
+    # Imported late: checks read first bytes only.
+    from pagefit.containers import deflating
+
+    start = data_offset(archive, entry)
+    content = deflating.inflated(archive.read_at(start, entry.compressed_size), entry.size)
+    good = content is not None and len(content) == entry.size and deflating.crc32(content) == entry.crc
+    return content if good else None
 
 
 def _decompressed(archive: Member, entry: z.Entry, at: int) -> Iterator[bytes]:
