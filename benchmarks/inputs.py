@@ -33,6 +33,14 @@ ARCHIVES = {
     "libssl-dev": ["libcrypto.a"],
     "libcrypto++-dev": ["libcrypto++.a"],
 }
+#: Debian packages with large libraries, to be relinked for a page size that they were not linked for, and how often.
+#: Only their own makers have the objects. Debian links for 64K on aarch64.
+SYSTEM_LIBRARIES = [
+    ("arm64", "libjavascriptcoregtk-4.1-0", "128K", 3),
+    ("arm64", "libwebkit2gtk-4.1-0", "128K", 3),
+    ("amd64", "libjavascriptcoregtk-4.1-0", "64K", 1),
+    ("amd64", "libwebkit2gtk-4.1-0", "64K", 1),
+]
 #: By Debian's name of an architecture, that of its tools and folders.
 MACHINES = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}
 
@@ -66,15 +74,27 @@ def elf_files(archive: Path) -> Path:
 
 def objects(machine: str) -> list[Path]:
     """Static archives of position-independent code for a machine, from Debian's packages."""
-    folder = CACHE / "debian" / machine
+    folder = _unpacked("debian", machine, list(ARCHIVES))
+    return [folder / "usr/lib" / MACHINES[machine] / name for names in ARCHIVES.values() for name in names]
+
+
+def system_library(machine: str, package: str) -> Path:
+    """The largest file of a Debian package for a machine."""
+    folder = _unpacked(package, machine, [package])
+    return max((file for file in folder.rglob("*.so*") if not file.is_symlink()), key=lambda file: file.stat().st_size)
+
+
+def _unpacked(name: str, machine: str, packages: Sequence[str]) -> Path:
+    """A folder with what some of Debian's packages hold, downloaded once."""
+    folder = CACHE / name / machine
     if not folder.exists():
         partial = folder.with_suffix(".part")
         partial.mkdir(parents=True, exist_ok=True)
-        run("apt-get", "download", *(f"{package}:{machine}" for package in ARCHIVES), cwd=partial)
+        run("apt-get", "download", *(f"{package}:{machine}" for package in packages), cwd=partial)
         for package in partial.glob("*.deb"):
             run("dpkg-deb", "-x", package, partial)
         partial.rename(folder)
-    return [folder / "usr/lib" / MACHINES[machine] / name for names in ARCHIVES.values() for name in names]
+    return folder
 
 
 def link(machine: str, archives: Sequence[Path], page_size: int, linker: str, target: Path) -> list[object]:

@@ -48,22 +48,27 @@ def _addresses_move(pagefit: Path) -> Comparison:
         "aarch64: faster than LIEF's load + write from 10 MB on, 10 s and 3 times the file in memory for 100 MB of text; x86-64: 60 s",
     )
     for machine in inputs.MACHINES:
-        archives = inputs.objects(machine)
-        for kept in (archives[2:3], archives[:1], archives):
-            library = inputs.CACHE / "linked" / f"{machine}-{len(kept)}-{kept[0].stem}.so"
+        grpc, unsecure, crypto, cryptopp = inputs.objects(machine)
+        for kept in ([crypto], [grpc, unsecure], [grpc, unsecure, crypto], [grpc, crypto, cryptopp]):
+            names = " + ".join(archive.stem for archive in kept)
+            library = inputs.CACHE / "linked" / f"{machine}-{names.replace(' ', '')}.so"
             run_once(inputs.link(machine, kept, 4096, "bfd", library))
             others = _writers(library, lief=True)
             for linker in ("bfd", "gold", "lld", "mold"):
                 again = inputs.link(machine, kept, 65536, linker, inputs.SCRATCH / "linked.so")
                 others[f"relinking its objects, {linker}"] = again
-            names = " + ".join(archive.stem for archive in kept)
             subject = f"{names}, {machine}, {library.stat().st_size / 1e6:.0f} MB"
             part.rows += compare(subject, _ours(pagefit, library), others, rounds=3)
+    for machine, package, page_size, rounds in inputs.SYSTEM_LIBRARIES:
+        library = inputs.system_library(machine, package)
+        subject = f"{package}, {machine}, {library.stat().st_size / 1e6:.0f} MB, to {page_size}"
+        others = _writers(library, lief=True)
+        part.rows += compare(subject, _ours(pagefit, library, page_size), others, rounds=rounds)
     return part
 
 
-def _ours(pagefit: Path, library: Path) -> Command:
-    return [pagefit, "align", "--page-size", "64K", "-o", inputs.SCRATCH / "aligned", library]
+def _ours(pagefit: Path, library: Path, page_size: str = "64K") -> Command:
+    return [pagefit, "align", "--page-size", page_size, "-o", inputs.SCRATCH / "aligned", library]
 
 
 def _writers(library: Path, *, lief: bool) -> dict[str, Command]:
