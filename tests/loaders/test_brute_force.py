@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from pagefit.elf import constants as c
 from pagefit.loaders.judge import _outcomes
-from pagefit.loaders.loader import BIONIC, GLIBC_NEW, GLIBC_OLD, KERNEL, MUSL, Loader
+from pagefit.loaders.loader import (
+    BIONIC,
+    GLIBC_NEW,
+    GLIBC_OLD,
+    KERNEL,
+    KERNEL_FOR_BIONIC,
+    KERNEL_FOR_MUSL,
+    MUSL,
+    Loader,
+)
 from pagefit.loaders.plain import is_plain
 from pagefit.loaders.simulate import simulate
 from pagefit.loaders.verdict import Verdict
@@ -19,6 +30,9 @@ from support.elfs import Elf, load, reader, relro
 
 PAGE_SIZES = (4096, 16384, 65536)
 LOADERS = (GLIBC_OLD, GLIBC_NEW, MUSL, BIONIC, KERNEL)
+#: What meets programs at fixed addresses, and where those begin: below what the kernel allows, just there, and above.
+KERNELS = (KERNEL, KERNEL_FOR_MUSL, KERNEL_FOR_BIONIC)
+BASES = (0, 0x8000, 0x10000, 0x400000)
 OUTCOMES = {
     "rejected": Verdict.REJECTED,
     "corrupts": Verdict.CORRUPTS,
@@ -64,14 +78,16 @@ def files(draw: st.DrawFn) -> File:
     return File(values, loads, protected)
 
 
-def as_elf(file: File) -> Elf:
-    segments = [load(x.flags, x.off * CELL, x.va * CELL, x.filesz * CELL, x.memsz * CELL, x.align) for x in file.loads]
+def as_elf(file: File, elf_type: int = c.ET_DYN, base: int = 0) -> Elf:
+    segments = [
+        load(x.flags, x.off * CELL, base + x.va * CELL, x.filesz * CELL, x.memsz * CELL, x.align) for x in file.loads
+    ]
     if file.relro:
         start, end = file.relro
-        segments.append(relro(0, start * CELL, (end - start) * CELL))
+        segments.append(relro(0, base + start * CELL, (end - start) * CELL))
     content = {place * CELL: bytes([value]) * CELL for place, value in enumerate(file.cells)}
-    headers = Elf(tuple(segments), CELL).data()
-    return Elf(tuple(segments), len(file.cells) * CELL, content={**content, 0: headers})
+    headers = Elf(tuple(segments), CELL, type=elf_type).data()
+    return Elf(tuple(segments), len(file.cells) * CELL, type=elf_type, content={**content, 0: headers})
 
 
 def compared(file: File) -> Iterator[tuple[Loader, int, str, Verdict, list[str]]]:
@@ -99,6 +115,13 @@ def plain_is_sound(file: File) -> None:
         if is_plain(image, page_size, relro_rounds_up=loader.relro_rounds_up):
             quick = _outcomes(image, reader(data), [loader], [page_size])[loader.name, page_size][0]
             assert quick is OUTCOMES[run(loader.name, file, page_size)], (loader.name, page_size, quick)
+    for base, loader, page_size in itertools.product(BASES, KERNELS, PAGE_SIZES):
+        program = as_elf(file, c.ET_EXEC, base)
+        if is_plain(program.image(), page_size, relro_rounds_up=loader.relro_rounds_up):
+            read = reader(program.data())
+            quick = _outcomes(program.image(), read, [loader], [page_size])[loader.name, page_size]
+            faults = simulate(program.image(), read, page_size, loader)
+            assert quick[0] is max((fault.verdict for fault in faults), default=Verdict.FITS), (loader, page_size)
 
 
 @given(files())
@@ -120,19 +143,19 @@ def test_the_judge_agrees_with_brute_force_at_length(file: File) -> None:
 def test_the_random_files_meet_every_outcome_and_the_quick_way() -> None:
     """Otherwise the comparison above would compare nothing."""
     seen: set[tuple[str, str]] = set()
-    quick = 0
+    quick: Counter[int] = Counter()
 
     @given(files())
     @settings(max_examples=400, deadline=None, database=None, derandomize=True)
     def collect(file: File) -> None:
-        nonlocal quick
         for loader, page_size in itertools.product(LOADERS, PAGE_SIZES):
             seen.add((loader.name, run(loader.name, file, page_size)))
-        quick += any(is_plain(as_elf(file).image(), size, relro_rounds_up=False) for size in PAGE_SIZES)
+        for program in (as_elf(file), as_elf(file, c.ET_EXEC, BASES[-1])):
+            quick[program.type] += any(is_plain(program.image(), size, relro_rounds_up=False) for size in PAGE_SIZES)
 
     collect()
     wanted = {
         (name, outcome) for name in ("glibc>=2.35", "musl", "kernel") for outcome in ("corrupts", "crashes", "fits")
     }
     assert wanted <= seen
-    assert quick > 3
+    assert min(quick[c.ET_DYN], quick[c.ET_EXEC]) > 3

@@ -68,7 +68,7 @@ def loaded_by_linux(image: Image) -> bool:
     if dynamic is not None and dynamic.filesz == 0:
         return False
     kernel_space = 1 << 63 if header.bits == 64 else 0xC0000000
-    return not any(load.vaddr >= kernel_space for load in image.loads)
+    return not [load for load in image.loads if load.vaddr >= kernel_space]
 
 
 def is_android(image: Image, read: ReadAt) -> bool:

@@ -41,7 +41,7 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
     android = is_android(image, read)
     has = ANDROID_PAGE_SIZES[image.header.machine] if android else MACHINES[image.header.machine].page_sizes
     sizes = tuple(dict.fromkeys(page_sizes if page_sizes is not None else COMMON_PAGE_SIZES))
-    applicable = sizes if page_sizes is not None else tuple(size for size in sizes if size in has)
+    applicable = sizes if page_sizes is not None else tuple([size for size in sizes if size in has])
 
     loaders, perhaps = candidates(image, read, android=android)
     every = (*loaders, *perhaps)

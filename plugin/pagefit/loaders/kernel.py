@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
 from pagefit.loaders import musl
-from pagefit.loaders.machines import MACHINES
+from pagefit.loaders.machines import lowest_address
 from pagefit.loaders.memory import Memory
 from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, incongruent, name, up
 from pagefit.loaders.verdict import Verdict
@@ -41,7 +41,7 @@ def _reject(image: Image, page_size: int) -> Iterator[Fault]:
         )
     if header.type == c.ET_EXEC:
         lowest = min(image.loads, key=lambda load: load.vaddr)
-        limit = MACHINES[header.machine].lowest_address if header.machine in MACHINES else 1 << 16
+        limit = lowest_address(header.machine)
         if down(lowest.vaddr, page_size) < limit:
             yield Fault(
                 "C16",

@@ -68,6 +68,12 @@ ANDROID_PAGE_SIZES: Final[dict[int, tuple[int, ...]]] = {
 }
 
 
+def lowest_address(number: int) -> int:
+    """Where the first page of a program of an e_machine may lie at the lowest."""
+    machine = MACHINES.get(number)
+    return machine.lowest_address if machine else 64 * _K
+
+
 def machine_name(number: int) -> str:
     """The name of an e_machine, or its number where this table has none. EM_NONE is any machine's: Guile's files."""
     if number == c.EM_NONE:

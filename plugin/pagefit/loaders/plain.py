@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
+from pagefit.loaders.machines import lowest_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _ALIGN: Final = 1 << 30
 def is_plain(image: Image, page_size: int, *, relro_rounds_up: bool) -> bool:
     """Whether every loader maps the file as promised at this page size, apart from a weaker end of RELRO."""
     header = image.header
-    if header.type != c.ET_DYN:
+    if header.type not in (c.ET_DYN, c.ET_EXEC):
         return False
     mask = page_size - 1
     reached = 0
@@ -41,6 +42,8 @@ def is_plain(image: Image, page_size: int, *, relro_rounds_up: bool) -> bool:
     # The first LOAD holds the program headers, as every linker arranges it.
     first = loads[0]
     if first.offset or table_end > first.filesz:
+        return False
+    if header.type == c.ET_EXEC and first.vaddr & -page_size < lowest_address(header.machine):
         return False
     phdr = image.first(c.PT_PHDR)
     if phdr is not None and (phdr.offset != header.phoff or phdr.vaddr != first.vaddr + header.phoff):
