@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagefit.containers import compression, kinds
+from pagefit.containers import decompression, kinds
 from pagefit.containers.member import Member
 from pagefit.containers.walk import walk
 from pagefit.errors import InputError
@@ -210,7 +210,7 @@ def test_zstd_missing_names_the_extra(monkeypatch) -> None:
     for name in ("compression", "backports", "backports.zstd", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match=r"pagefit\[zstd\]"):
-        compression.zstd("a.tar.zst")
+        decompression.zstd("a.tar.zst")
 
 
 @given(st.integers(0, len(TAR) - 1), st.integers(0, 255), st.integers(0, len(TAR)))

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
-from pagefit.containers import compression
+from pagefit.containers import decompression
 from pagefit.containers.kinds import Kind
 from pagefit.containers.member import Member, MemberFile, Spool
 from pagefit.errors import InputError
@@ -53,7 +53,7 @@ def members(archive: Member, kind: Kind) -> Iterator[Member]:
     if kind == "tar":
         yield from _members(archive, io.BufferedReader(MemberFile(archive)), "r:")
         return
-    stream = io.BufferedReader(ChunkFile(compression.decompressed(archive, kind)), _CHUNK)
+    stream = io.BufferedReader(ChunkFile(decompression.decompressed(archive, kind)), _CHUNK)
     yield from _members(archive, stream, "r|")
     # A stream's checksum is behind the archive's end.
     while stream.read(_CHUNK):

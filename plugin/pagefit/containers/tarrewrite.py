@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pagefit.atomic import replacing
-from pagefit.containers import compression, tarmembers
+from pagefit.containers import compression, decompression, tarmembers
 from pagefit.containers.kinds import COMPRESSIONS, TAR_BLOCK, kind_of
 from pagefit.containers.member import Member, open_file
 from pagefit.errors import InputError, Refused
@@ -35,7 +35,7 @@ def rewrite_tar(source: Path, target: Path, replacements: Mapping[str, Path]) ->
         raise InputError("not a tar archive", where=str(source))
     with tempfile.TemporaryFile() as scratch, replacing(target, mode=source.stat().st_mode & 0o7777) as file:
         if kind != "tar":
-            for piece in compression.decompressed(archive, kind):
+            for piece in decompression.decompressed(archive, kind):
                 scratch.write(piece)
             scratch.flush()
             descriptor = scratch.fileno()

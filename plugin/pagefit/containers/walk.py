@@ -95,10 +95,10 @@ def _container(member: Member, kind: Kind | None, depth: int) -> Iterator[Member
 
 
 def _holds_tar(member: Member, kind: Kind) -> bool:
-    from pagefit.containers import compression
+    from pagefit.containers import decompression
 
     prefix = b""
-    for piece in compression.decompressed(member, kind):
+    for piece in decompression.decompressed(member, kind):
         prefix += piece
         if len(prefix) >= TAR_BLOCK:
             break
