@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,20 @@ def test_a_damaged_wheel_is_mended_and_valid(numpy: Path, tmp_path: Path) -> Non
     content = target.read_bytes()
     assert not align.path(target, Request()).mended
     assert target.read_bytes() == content
+
+
+@pytest.mark.network
+def test_files_mended_at_the_same_time_are_those_mended_one_by_one(numpy: Path, tmp_path: Path) -> None:
+    every = os.sched_getaffinity(0)
+    results = []
+    for processors in (every, {min(every)}):
+        target = tmp_path / str(len(processors)) / numpy.name
+        command = [sys.executable, "-m", "pagefit", "align", "--json", "-o", target.parent, numpy]
+        limited = partial(os.sched_setaffinity, 0, processors)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=limited)
+        results.append((done.stdout.replace(str(target.parent), ""), target.read_bytes()))
+    assert results[0] == results[-1]
+    assert results[0][0].count('"mended"') >= 6
 
 
 @pytest.mark.network

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from pagefit.align import passes
@@ -13,7 +15,7 @@ from pagefit.containers.walk import walk
 from pagefit.errors import InputError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pagefit.containers.member import Member, StrPath
@@ -107,41 +109,61 @@ class _Scratch:
 
 def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Outcome], dict[str, Path]]:
     """Assess every file; mend those that need it into `scratch`. What was mended comes back by its name."""
-    outcomes = []
-    replacements = {}
-    for number, member in enumerate(walk(source)):
-        name = _name_inside(source, member)
-        try:
-            outcome = passes.assess(member, name, request)
-        except InputError:
-            if request.excludes(name):
+    outcomes: list[Outcome] = []
+    targets: list[tuple[int, Path]] = []  # of the outcomes with these numbers
+
+    def jobs() -> Iterator[Callable[[], Outcome]]:
+        for member in walk(source):
+            name = _name_inside(source, member)
+            try:
+                outcomes.append(passes.assess(member, name, request))
+            except InputError:
+                if request.excludes(name):
+                    continue
+                raise
+            if outcomes[-1].action is not Action.REFUSED:
                 continue
-            raise
-        if outcome.action is Action.REFUSED:
-            target = scratch.folder / f"{number}.mended"
-            outcome = _mend(outcome, member, target, request)
-            if outcome.action is Action.MENDED:
-                replacements[name] = target
-        outcomes.append(outcome)
+            if "!" in name:
+                reason = "it lies in an archive inside this one: align that archive by itself"
+                outcomes[-1] = outcomes[-1].refused(reason)
+                continue
+            target = scratch.folder / f"{len(outcomes)}.mended"
+            targets.append((len(outcomes) - 1, target))
+            yield _mending(outcomes[-1], member, target, request)
+
+    replacements: dict[str, Path] = {}
+    mending = jobs()
+    first = next(mending, None)
+    if first is None:  # nothing needs it
+        return outcomes, replacements
+    from pagefit.children import in_children
+
+    for done, outcome in enumerate(in_children(chain([first], mending))):
+        number, target = targets[done]
+        outcomes[number] = outcome
+        if outcome.action is Action.MENDED:
+            replacements[outcome.path] = target
     return outcomes, replacements
 
 
-def _mend(outcome: Outcome, member: Member, target: Path, request: Request) -> Outcome:
-    """Mend a file where it lies, or a copy beside `target` of one that lies in an archive."""
-    if "!" in outcome.path:
-        return outcome.refused("it lies in an archive inside this one: align that archive by itself")
-    if len(member.names) == 1:
-        from pathlib import Path
+def _mending(outcome: Outcome, member: Member, target: Path, request: Request) -> Callable[[], Outcome]:
+    """What mends a file where it lies, or a copy beside `target`, made here, of one that lies in an archive."""
+    from pathlib import Path
 
-        return passes.mend(outcome, Path(member.names[0]), target, request)
+    if len(member.names) == 1:
+        return partial(passes.mend, outcome, Path(member.names[0]), target, request)
     original = target.with_suffix(".elf")
     with original.open("wb") as copy:
         for offset in range(0, member.size, _CHUNK):
             copy.write(member.read_at(offset, min(_CHUNK, member.size - offset)))
-    try:
-        return passes.mend(outcome, original, target, request)
-    finally:
-        original.unlink()
+
+    def mend() -> Outcome:
+        try:
+            return passes.mend(outcome, original, target, request)
+        finally:
+            original.unlink()
+
+    return mend
 
 
 def _name_inside(source: str, member: Member) -> str:

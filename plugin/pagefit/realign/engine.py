@@ -74,9 +74,9 @@ def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bo
     if candidate.cls.startswith("a"):
         return draft(file, candidate.placed, page_size)
     # Only files whose addresses change need these imports.
+    from pagefit.children import beside
     from pagefit.realign import hazards, references
     from pagefit.realign.arch import architecture
-    from pagefit.realign.beside import beside
     from pagefit.realign.dwarf import is_debug
 
     if candidate.cls == "c":

@@ -25,7 +25,7 @@ def verify(draft: Draft, after: ElfFile) -> None:
         raise _failed(draft, "its headers are not those that were planned")
     if not draft.moves.moved:
         return
-    from pagefit.realign.beside import beside  # not needed for most files
+    from pagefit.children import beside  # not needed for most files
 
     beside(lambda: _tables(draft, after), lambda: _code(draft, after), draft.layout.size)
 

@@ -23,6 +23,8 @@ _REACH: Final = 1 << 20
 #: Keeps distances above zero while pieces move.
 _FAR: Final = 1 << 24
 _PAGE: Final = UNIT.bit_length() - 1
+#: So many at a time, for the processor's cache to hold them and the code around them.
+_AT_ONCE: Final = 1 << 14
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
@@ -33,13 +35,14 @@ def adrps(code: Code, moves: Moves, known: Sequence[int]) -> WordPatches:
     """
     found = WordPatches("ADRP")
     for text in code.texts:
-        _find(code, text, moves, known, found)
+        for first in range(0, len(text.candidates.adrps), _AT_ONCE):
+            indexes = list(text.candidates.adrps[first : first + _AT_ONCE])
+            _find(code, text, indexes, moves, known, found)
     return found
 
 
-def _find(code: Code, text: Text, moves: Moves, known: Sequence[int], found: WordPatches) -> None:
+def _find(code: Code, text: Text, indexes: list[int], moves: Moves, known: Sequence[int], found: WordPatches) -> None:
     start = text.section.addr
-    indexes = list(text.candidates.adrps)
     words = text.at(indexes)
     distances = (words >> 3 & 0x1FFFFC | words >> 29 & 3) ^ _REACH  # in pages, and _REACH more
     pages = distances + ((Column.of(indexes, 32) << 2) + start % UNIT >> _PAGE)

@@ -1,4 +1,4 @@
-"""Two jobs at once give what they give one after the other. In a process of their own: a child needs one thread."""
+"""Jobs in children give what they give one by one. In processes of their own: children need a single thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 BOTH = """
 import os, signal, time
 from pagefit.errors import Refused
-from pagefit.realign.beside import beside
+from pagefit.children import beside, in_children
 
 HERE = os.getpid()
 LARGE = 1 << 30
@@ -57,3 +57,39 @@ def test_an_error_does_not_wait_for_the_child() -> None:
 @pytest.mark.parametrize("size", ["LARGE", "1000"])
 def test_the_job_of_a_child_that_was_killed_is_done_again(size: str) -> None:
     assert answer(f"print(*beside(killed_in_a_child, lambda: 'own', {size}))") == "here own"
+
+
+def test_results_of_many_jobs_come_in_their_order() -> None:
+    code = """
+def job(number):
+    time.sleep(0.01 * (7 - number) % 0.03)
+    return number, os.getpid()
+numbers, pids = zip(*in_children(lambda n=n: job(n) for n in range(8)))
+print(numbers, len(set(pids)))
+"""
+    apart = len(os.sched_getaffinity(0)) > 1
+    assert answer(code) == f"{tuple(range(8))} {8 if apart else 1}"
+
+
+def test_a_single_job_is_done_here() -> None:
+    assert answer("print(list(in_children([os.getpid])) == [HERE], list(in_children([])))") == "True []"
+
+
+def test_the_first_error_of_many_jobs_is_raised_and_no_child_is_left() -> None:
+    code = """
+jobs = [lambda: 1, lambda: fail(KeyError("two")), lambda: time.sleep(0.2), lambda: fail(ValueError("four"))]
+try:
+    list(in_children(jobs))
+except KeyError as error:
+    print(error)
+try:
+    os.wait()
+except ChildProcessError:
+    print("alone")
+"""
+    assert answer(code) == "'two'\nalone"
+
+
+def test_a_child_has_no_children() -> None:
+    same = "child, own = beside(lambda: beside(os.getpid, os.getpid, LARGE), os.getpid, LARGE)"
+    assert answer(f"{same}; print(child[0] == child[1])") == "True"

@@ -1,0 +1,123 @@
+"""Work in forked children: they have what this process has, maps of files among it, and send back what they found.
+
+For work that is Python's own, which threads would not make faster. One job after the other is done here where children
+are not safe or not worth it: beside other threads, elsewhere than on Linux, with one processor, inside a child.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Final, Generic, NoReturn, TypeVar
+
+_Result = TypeVar("_Result")
+_Own = TypeVar("_Own")
+
+#: More would be faster on larger machines, but each may hold several times a file in memory.
+_MOST: Final = 8
+#: Smaller files (bytes) are done before a child would have begun.
+_WORTH_A_CHILD: Final = 8_000_000
+_CHILDREN: Final[set[int]] = set()
+
+
+def beside(other: Callable[[], _Result], own: Callable[[], _Own], size: int) -> tuple[_Result, _Own]:
+    """The results of two jobs over a file of `size` bytes; `other` is done in a child when it is large enough.
+
+    Raises what a job raises.
+    """
+    if size < _WORTH_A_CHILD or _processors() < 2:
+        return other(), own()
+    child = _Child(other)
+    try:
+        result = own()
+    except BaseException:
+        child.kill()
+        raise
+    return child.result(), result
+
+
+def in_children(jobs: Iterable[Callable[[], _Result]]) -> Iterator[_Result]:
+    """The results of jobs, in order; as many jobs at a time as there are processors. A single one is done here.
+
+    Raises what a job raises, when the children that run have ended.
+    """
+    remaining = iter(jobs)
+    first = list(islice(remaining, 2))
+    if len(first) < 2 or _processors() < 2:
+        yield from (job() for job in chain(first, remaining))
+        return
+    running: deque[_Child[_Result]] = deque()
+    try:
+        for job in chain(first, remaining):
+            running.append(_Child(job))
+            if len(running) == _processors():
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for child in running:
+            child.wait()
+
+
+def _processors() -> int:
+    """How many children may run at once; 1 where none should."""
+    if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1 or os.getpid() in _CHILDREN:
+        return 1
+    return min(_MOST, len(os.sched_getaffinity(0)))
+
+
+class _Child(Generic[_Result]):
+    """A child that does one job."""
+
+    def __init__(self, job: Callable[[], _Result]) -> None:
+        self._job = job
+        receiver, sender = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _answer(job, sender)
+        os.close(sender)
+        self._receiver = receiver
+
+    def result(self) -> _Result:
+        """The job's result. Raises what the job raised."""
+        answer = self.wait()
+        if not answer.endswith(pickle.STOP):  # it was killed: memory may be short
+            return self._job()
+        found, error = pickle.loads(answer)
+        if error is not None:
+            raise error
+        result: _Result = found
+        return result
+
+    def wait(self) -> bytes:
+        """Let it come to its end; what it has sent."""
+        try:
+            with open(self._receiver, "rb") as stream:
+                return stream.read()
+        finally:
+            os.waitpid(self._pid, 0)
+
+    def kill(self) -> None:
+        """End it."""
+        os.kill(self._pid, signal.SIGKILL)
+        self.wait()
+
+
+def _answer(job: Callable[[], object], sender: int) -> NoReturn:
+    """Do the job and write (result, error); nothing else of this process may go on."""
+    try:
+        _CHILDREN.add(os.getpid())
+        outcome: tuple[object, Exception | None]
+        try:
+            outcome = job(), None
+        except Exception as error:  # whatever it is, it is raised again in the parent
+            outcome = None, error
+        with open(sender, "wb") as stream:
+            pickle.dump(outcome, stream, pickle.HIGHEST_PROTOCOL)
+    finally:
+        os._exit(0)
