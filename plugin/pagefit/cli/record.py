@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"cannot be run: {error.strerror}", where=command[0]) from error
     for note in journal.notes():
         print(f"pagefit: {note}", file=sys.stderr)
-    count = len(journal.recipes())
+    count = len(journal.links())
     print(f"pagefit: {count} link{'s' * (count != 1)} recorded in {args.output}", file=sys.stderr)
     return status if status >= 0 else 128 - status

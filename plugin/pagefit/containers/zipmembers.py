@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _FIRST_BLOCK: Final = 1 << 11
 _FIRST_OUTPUT: Final = PREFIX
 _BLOCK: Final = 1 << 16
-#: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
 #: Members up to this size (bytes) are decompressed twice as fast in one piece, for the memory that it takes.
 _IN_ONE_PIECE: Final = 64 << 20
 #: The same for those that stay in memory while they are used.
 _KEPT: Final = 32 << 20
+#: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
 _DEFLATE_PEEK: Final = 160
 _LOCAL_PEEK: Final = z.LOCAL.size + 64
 #: Of a local header: its signature, the lengths of name and extra.

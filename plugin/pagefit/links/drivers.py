@@ -9,7 +9,6 @@ Runs in the stand-in: standard library only, Python 3.8 or newer, and nothing th
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from pagefit.links.inputs import is_relocatable, write
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 #: The file that makes a folder one of ours, of this recording or of one around it.
 MARKER = ".pagefit-stand-ins"
+
+#: A prime; questions to drivers are told apart by what is left of them.
+_NAMES = (1 << 61) - 1
 
 #: What a driver answers when it has no linker of that name: then there is none, wherever else one may be.
 NOT_FOUND = ""
@@ -109,11 +111,19 @@ def _ask(driver: str, command: list[str], stand_in: str, environment: Environmen
     """The driver's answer. Raises LookupError when it gives none or is no driver we know, and OSError."""
     if os.path.basename(driver) == "collect2":
         flags = [word for word in command[1:] if word.startswith("-fuse-ld=")]
-        return _remembered(memory, [driver, *flags], environment, lambda: _ask_collect2(driver, flags, environment))
+        # The folder that a link runs in matters only where another one is named from there.
+        here = "" if all(map(os.path.isabs, _search_path(environment))) else os.getcwd()
+        key = [driver, here, *flags]
+        return _remembered(memory, key, environment, lambda: _ask_collect2(driver, flags, environment))
     if _is_clang(os.path.basename(driver)):
         own, name = os.path.split(stand_in)
         again = [word for word in command if word not in (f"-B{own}", f"-B{own}/")]
-        key = [driver, name, *(word for word in again if not word.startswith(_UNRELATED) and not word.endswith(_FILES))]
+        key = [
+            driver,
+            os.getcwd(),
+            name,
+            *(word for word in again if not word.startswith(_UNRELATED) and not word.endswith(_FILES)),
+        ]
         return _remembered(memory, key, environment, lambda: _ask_clang(driver, again, name, environment))
     raise LookupError("started by no driver")
 
@@ -137,16 +147,21 @@ def _ask_clang(driver: str, command: list[str], name: str, environment: Environm
 
 def _remembered(memory: str, key: list[str], environment: Environment, ask: Callable[[], str]) -> str:
     """The answer to `ask`, from `memory` as long as no folder that is searched for linkers has changed."""
-    words = [*key, os.getcwd(), *(f"{folder} {_changed(folder)}" for folder in _search_path(environment))]
-    answer = os.path.join(memory, hashlib.sha256(os.fsencode("\0".join(words))).hexdigest())
+    words = [*key, *(f"{folder} {_changed(folder)}" for folder in _search_path(environment))]
+    question = os.fsencode("\0".join(words))
+    # No hash: `hashlib` takes a fifth of the time that a short link takes. The question is there to be compared.
+    answer = os.path.join(memory, f"{int.from_bytes(question, 'little') % _NAMES:x}")
     try:
         with open(answer, "rb") as stream:
-            return os.fsdecode(stream.read())
+            asked, _, found = stream.read().rpartition(b"\0")
+        if asked == question:
+            return os.fsdecode(found)
     except OSError:
-        found = ask()
+        pass
+    told = ask()
     if os.access(memory, os.W_OK):
-        write(answer, os.fsencode(found))
-    return found
+        write(answer, question + b"\0" + os.fsencode(told))
+    return told
 
 
 def _changed(folder: str) -> int:

@@ -5,7 +5,6 @@ Runs in the stand-in too: standard library only, Python 3.8 or newer, and nothin
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 
@@ -15,6 +14,8 @@ NOT_SYSTEM = ("/usr/src/",)
 
 _THIN_MAGIC = b"!<thin>\n"
 _CHUNK = 1 << 20
+#: Files up to this size (bytes) are read once, into memory, to be hashed and copied.
+_READ_ONCE = 16 << 20
 
 
 def is_elf(path: str) -> bool:
@@ -85,26 +86,37 @@ def pin(pins: str, path: str) -> str:
 
     A copy, not a link: `ar r` rewrites archives in place.
     """
+    from hashlib import sha256  # imported late: it takes longer than all else that probes import
+
+    if os.stat(path).st_size <= _READ_ONCE:
+        with open(path, "rb") as source:
+            content = source.read()
+        digest = sha256(content).hexdigest()
+        if not os.path.exists(os.path.join(pins, digest)):
+            write(os.path.join(pins, digest), content)
+        return digest
     digest = digest_of(path)
     if not os.path.exists(os.path.join(pins, digest)):
         copy = os.path.join(pins, f".{time.time_ns()}-{os.getpid()}")
-        sha256 = hashlib.sha256()
+        copied = sha256()
         with open(path, "rb") as source, open(copy, "wb") as target:
             for chunk in iter(lambda: source.read(_CHUNK), b""):
-                sha256.update(chunk)
+                copied.update(chunk)
                 target.write(chunk)
-        digest = sha256.hexdigest()
+        digest = copied.hexdigest()
         os.replace(copy, os.path.join(pins, digest))
     return digest
 
 
 def digest_of(path: str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    sha256 = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     with open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(_CHUNK), b""):
-            sha256.update(chunk)
-    return sha256.hexdigest()
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def write(path: str, data: bytes) -> None:

@@ -1,10 +1,8 @@
 """What a recording has left on disk: recipes, pinned files, and notes on what could not be recorded."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from pagefit.errors import InputError
 from pagefit.links.recipe import Recipe
@@ -13,8 +11,7 @@ from pagefit.links.recipe import Recipe
 _load = lru_cache(maxsize=None)(Recipe.load)
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """A folder with recorded links. Reads what is there when asked, so it may still be growing."""
 
     folder: Path
@@ -22,7 +19,7 @@ class Journal:
     """Why recording could not start; empty when it did."""
 
     @classmethod
-    def load(cls, folder: Path) -> Journal:
+    def load(cls, folder: Path) -> "Journal":
         """The journal that `recorder.record` has left in a folder. Raises InputError when it holds none."""
         if not (folder / "links").is_dir():
             raise InputError(
@@ -32,9 +29,13 @@ class Journal:
 
     def recipes(self) -> list[Recipe]:
         """Every recorded link, in the order of the links. Raises InputError for a damaged record."""
+        return [_load(folder) for folder in self.links()]
+
+    def links(self) -> list[Path]:
+        """The folder of every recorded link, in the order of the links."""
         links = self.folder / "links"
         folders = sorted(links.iterdir()) if links.is_dir() else []
-        return [_load(folder) for folder in folders if not folder.name.startswith(".")]
+        return [folder for folder in folders if not folder.name.startswith(".")]
 
     def pinned(self, sha256: str) -> Path:
         """Where the content with this digest is kept."""

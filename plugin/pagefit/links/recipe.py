@@ -3,13 +3,9 @@
 `shim` writes recipes; this module reads them. Not for running them: that is `replay`.
 """
 
-from __future__ import annotations
-
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pagefit.errors import InputError, Refused
 
@@ -20,8 +16,7 @@ class Unrecorded(Refused):
     """No recorded link made this file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(NamedTuple):
     """One link that has succeeded."""
 
     name: str
@@ -42,8 +37,10 @@ class Recipe:
     """Each input's path as the linker opened it, absolute, and its digest; None for the system's own files."""
 
     @classmethod
-    def load(cls, folder: Path) -> Recipe:
+    def load(cls, folder: Path) -> "Recipe":
         """Read a record. Raises InputError when it is damaged."""
+        import json
+
         path = folder / "link.json"
         try:
             raw = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"), strict=False)
@@ -54,7 +51,7 @@ class Recipe:
             raise InputError(f"not a recorded link: {error!r}", where=str(path), remedy="Record it again.") from error
 
     @classmethod
-    def _from(cls, name: str, raw: Mapping[str, Any]) -> Recipe:
+    def _from(cls, name: str, raw: Mapping[str, Any]) -> "Recipe":
         return cls(
             name=name,
             linker=Path(raw["linker"]),

@@ -6,15 +6,14 @@ Sets environment variables, nothing else: `COMPILER_PATH`, which gcc and clang s
 
 from __future__ import annotations
 
+import marshal
 import os
-import platform
-import py_compile
-import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.machinery import SourceFileLoader
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +63,8 @@ shim.start(sys.argv[1:])
 
 #: What runs in the stand-in, copied next to it and compiled once: the build may hide or remove this package.
 _SHIM: Final = ("__init__", "links/__init__", "links/shim", "links/drivers", "links/inputs", "links/options")
-_UNCHECKED: Final = py_compile.PycInvalidationMode.UNCHECKED_HASH
+#: Of a compiled file that is never compared with its source: the flag for a hash, and any hash (PEP 552).
+_UNCHECKED: Final = (1).to_bytes(4, "little") + bytes(8)
 
 
 @contextmanager
@@ -99,6 +99,8 @@ def capture(command: Sequence[str], directory: Path, folder: Path) -> Recipe:
     For build folders that are still there, such as Meson's: nothing is linked, and nothing in the folder changes.
     Raises Refused when the command leads to no link, or its output is not there.
     """
+    import subprocess
+
     with record(folder) as journal:
         before = {recipe.name for recipe in journal.recipes()}
         try:
@@ -146,7 +148,10 @@ def _write_shim(journal: Path) -> None:
     for module in _SHIM:
         target = library / "pagefit" / f"{module}.pyc"
         target.parent.mkdir(parents=True, exist_ok=True)
-        py_compile.compile(str(package / f"{module}.py"), str(target), doraise=True, invalidation_mode=_UNCHECKED)
+        # What Python has compiled already is not compiled again.
+        name = f"pagefit/{module}".removesuffix("/__init__").replace("/", ".")
+        code = SourceFileLoader(name, str(package / f"{module}.py")).get_code(name)
+        target.write_bytes(MAGIC_NUMBER + _UNCHECKED + marshal.dumps(code))
     start = library / "start.py"
     start.write_text(_START)
     words = {
@@ -196,7 +201,7 @@ def _cargo(stand_ins: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """
     variable = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER"
     flags = " ".join(value for name, value in environment.items() if name.endswith("RUSTFLAGS"))
-    if platform.machine() != "x86_64" or variable in environment or "linker" in flags:
+    if os.uname().machine != "x86_64" or variable in environment or "linker" in flags:
         return {}
     home = Path(environment.get("CARGO_HOME") or Path.home() / ".cargo")
     here = Path.cwd()
@@ -207,6 +212,8 @@ def _cargo(stand_ins: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _chooses_a_linker(config: Path) -> bool:
+    import re
+
     # Rather let a link go unrecorded than overrule a choice that is hard to read.
     try:
         return re.search(rb"\blinker\b", config.read_bytes()) is not None
