@@ -190,7 +190,7 @@ def test_without_elf_files_nothing_of_us_is_imported(calls: Path, platform: str)
     assert foreign.isdisjoint(modules)
     ours = {name for name in modules if name.partition(".")[0] == "pagefit"}
     hooks = {"pagefit.hooks", "pagefit.hooks.console", "pagefit.hooks.inner", "pagefit.hooks.mirror"}
-    settings = {"pagefit.config", "pagefit.errors", "pagefit.loaders", "pagefit.loaders.verdict"}
+    settings = {"pagefit.config", "pagefit.errors", "pagefit.loaders", "pagefit.loaders.verdict", "pagefit.tuples"}
     recorder = {name for name in ours if name.startswith("pagefit.links")}
     recorder |= {f"pagefit.hooks.{name}" for name in ("wheel", "earlier", "stale", "cache")}
     assert ours - (recorder if platform == "linux" else set()) == {"pagefit", "pagefit.backend"} | hooks | settings
