@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pagefit import __version__
-from pagefit.containers.member import Member, MemberFile
+from pagefit.containers.member import Member
+from pagefit.containers.memberfile import MemberFile
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, read_image
 from pagefit.guile.format import bytecode_version, variant

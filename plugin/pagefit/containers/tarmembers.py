@@ -14,7 +14,8 @@ from typing import IO, Final
 
 from pagefit.containers import decompression
 from pagefit.containers.kinds import Kind
-from pagefit.containers.member import Member, MemberFile, Spool
+from pagefit.containers.member import Member, Spool
+from pagefit.containers.memberfile import MemberFile
 from pagefit.errors import InputError
 
 #: Longest extended header that is read (bytes); real ones hold a few names and attributes.

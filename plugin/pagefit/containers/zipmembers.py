@@ -113,7 +113,25 @@ def member(archive: Member, entry: z.Entry, start: int | None = None) -> Member:
             return archive.read_at(start + offset, max(0, min(length, entry.size - offset)))
 
         return Member(names, entry.size, read_at, start)
-    return Member(names, entry.size, Spool(chunks(archive, entry, start)).read_at)
+    first = _beginning(archive, entry, start)
+    spool = Spool(chunks(archive, entry, start))
+
+    def read_decoded(offset: int, length: int) -> bytes:
+        return first[offset : offset + length] if offset + length <= len(first) else spool.read_at(offset, length)
+
+    return Member(names, entry.size, read_decoded)
+
+
+def _beginning(archive: Member, entry: z.Entry, start: int) -> bytes:
+    """The first `PREFIX` bytes of a deflated member, which hold an ELF file's headers; nothing where that fails."""
+    if entry.method != z.DEFLATED or entry.flags & z.FLAG_ENCRYPTED or entry.size <= PREFIX:
+        return b""
+    block = archive.read_at(start, min(_FIRST_BLOCK, entry.compressed_size))
+    try:
+        first = zlib.decompressobj(-15).decompress(block, PREFIX)
+    except zlib.error:
+        return b""
+    return first if len(first) == PREFIX else b""
 
 
 def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterator[bytes]:

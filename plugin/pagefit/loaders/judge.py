@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import islice
 
 from pagefit.elf import constants as c
@@ -40,18 +41,21 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
         return Judgement({}, ())
     android = is_android(image, read)
     has = ANDROID_PAGE_SIZES[image.header.machine] if android else MACHINES[image.header.machine].page_sizes
-    sizes = tuple(dict.fromkeys(page_sizes if page_sizes is not None else COMMON_PAGE_SIZES))
+    sizes = COMMON_PAGE_SIZES if page_sizes is None else tuple(dict.fromkeys(page_sizes))
     applicable = sizes if page_sizes is not None else tuple([size for size in sizes if size in has])
 
     loaders, perhaps = candidates(image, read, android=android)
     every = (*loaders, *perhaps)
+    rounding = {loader.relro_rounds_up for loader in every}
+    if not android and all(_plain_faults(image, size, up) == [] for size in applicable for up in rounding):
+        # As nearly all files: no loader finds anything, so it need not be known which ones it meets.
+        return _nothing_found(loaders, sizes, applicable)
     outcomes = _outcomes(image, read, every, applicable)
-    if any(outcome is not _FITS for outcome in outcomes.values()):
-        fitting = [{outcomes[loader.name, size][0].loads for loader in every} for size in applicable]
-        if any(len(answers) > 1 or (perhaps and False in answers) for answers in fitting):
-            loaders = settle(image, read, android=android)
-            missing = [loader for loader in loaders if any((loader.name, size) not in outcomes for size in applicable)]
-            outcomes |= _outcomes(image, read, missing, applicable)
+    fitting = [{outcomes[loader.name, size][0].loads for loader in every} for size in applicable]
+    if any(len(answers) > 1 or (perhaps and False in answers) for answers in fitting):
+        loaders = settle(image, read, android=android)
+        missing = tuple(loader for loader in loaders if any((loader.name, size) not in outcomes for size in applicable))
+        outcomes |= _outcomes(image, read, missing, applicable)
 
     verdicts: dict[tuple[str, int], Verdict] = {}
     findings: list[Finding] = []
@@ -59,8 +63,21 @@ def judge(image: Image, read: ReadAt, *, page_sizes: Sequence[int] | None = None
         for size in sizes:
             verdict, found = outcomes.get((loader.name, size), _NOT_APPLICABLE)
             verdicts[loader.name, size] = verdict
-            findings += found
+            findings.extend(found)
     return Judgement(verdicts, tuple(findings))
+
+
+@cache
+def _nothing_found(loaders: tuple[Loader, ...], sizes: tuple[int, ...], applicable: tuple[int, ...]) -> Judgement:
+    """That all of the loaders map a file as promised: one value, whatever number of files there are."""
+    return Judgement(
+        {
+            (loader.name, size): Verdict.FITS if size in applicable else Verdict.NOT_APPLICABLE
+            for loader in loaders
+            for size in sizes
+        },
+        (),
+    )
 
 
 def _guile(image: Image, read: ReadAt, page_sizes: Sequence[int] | None) -> Judgement:

@@ -120,9 +120,10 @@ def sort_out(reports: Iterable[Report], known: tuple[Known, ...], asked: tuple[i
     used: set[Known] = set()
     files: list[Checked] = []
     for report in reports:
-        issues = tuple(_issues(report, known))
+        issues = tuple(_issues(report, known)) if report.judgement.findings else ()
         excuse = _excuse(report, UNREADABLE, known) if report.error else None
-        used.update(one for one in (excuse, *(issue.excuse for issue in issues)) if one)
+        if known:
+            used.update(one for one in (excuse, *(issue.excuse for issue in issues)) if one)
         files.append(Checked(report, issues, _outcome(report, issues, excuse), excuse))
     return Results(tuple(files), tuple(one for one in known if one not in used), asked)
 
