@@ -6,22 +6,24 @@ import os
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
 
 from pagefit.align import passes
-from pagefit.align.outcome import Action, Outcome, Relinker, Report, Request
+from pagefit.align.outcome import Action, Report, Request
 from pagefit.containers import rewrite
 from pagefit.containers.walk import walk
 from pagefit.errors import InputError, Refused
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import Literal, TypeAlias
 
+    from pagefit.align.outcome import Outcome, Relinker
     from pagefit.containers.member import Member, StrPath
     from pagefit.links.journal import Journal
 
-Unresolved = Literal["error", "warn", "ignore"]
+    Unresolved: TypeAlias = Literal["error", "warn", "ignore"]
 
 #: How much of a member is copied at a time when it has to lie on disk for an engine (bytes).
 _CHUNK = 1 << 20

@@ -1,32 +1,35 @@
 """What became of one ELF file, and of the container it came in. Plain values, for reports and exit codes."""
 
+from __future__ import annotations
+
 import enum
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from pagefit.elf.headers import Image
-from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Judgement
+from pagefit.loaders.verdict import COMMON_PAGE_SIZES
+from pagefit.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import Literal, Protocol, TypeAlias
 
+    from pagefit.elf.headers import Image
+    from pagefit.loaders.verdict import Judgement
     from pagefit.manifest import Origin
 
-Engine = Literal["auto", "relink", "realign"]
-Layout = Literal["dense", "padded"]
+    Engine: TypeAlias = Literal["auto", "relink", "realign"]
+    Layout: TypeAlias = Literal["dense", "padded"]
 
+    class Mended(Protocol):
+        """What an engine says of a file it wrote: a clause for people, and plain values for a manifest."""
 
-class Mended(Protocol):
-    """What an engine says of a file it wrote: a clause for people, and plain values for a manifest."""
+        @property
+        def summary(self) -> str: ...  # noqa: D102
+        @property
+        def provenance(self) -> Mapping[str, object]: ...  # noqa: D102
 
-    @property
-    def summary(self) -> str: ...  # noqa: D102
-    @property
-    def provenance(self) -> Mapping[str, object]: ...  # noqa: D102
-
-
-#: Writes the second path from the first, linked again for a page size in bytes, or raises Refused.
-Relinker = Callable[["Path", "Path", int], Mended]
+    #: Writes the second path from the first, linked again for a page size in bytes, or raises Refused.
+    Relinker: TypeAlias = Callable[[Path, Path, int], Mended]
 
 
 class Action(enum.Enum):
@@ -83,7 +86,7 @@ class Outcome(NamedTuple):
     detail: str = ""
     provenance: Mapping[str, object] = {}
 
-    def refused(self, reason: str) -> "Outcome":
+    def refused(self, reason: str) -> Outcome:
         """The same file, not mended for this reason."""
         return self._replace(action=Action.REFUSED, detail=reason)
 
@@ -114,7 +117,7 @@ class Report(NamedTuple):
         return tuple(outcome for outcome in self.outcomes if outcome.action is Action.REFUSED)
 
     @property
-    def origins(self) -> dict[str, "Origin"]:
+    def origins(self) -> dict[str, Origin]:
         """How each mended file was mended, for the manifest of a prebuilt tarball."""
         from pagefit.manifest import Origin
 

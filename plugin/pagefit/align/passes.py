@@ -6,19 +6,22 @@ An engine is trusted only as far as the judge agrees with its result; a result t
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
-from pagefit.align.outcome import Action, Outcome, Relinker, Request
-from pagefit.containers.member import Member, open_file
-from pagefit.elf.headers import Image, read_image
+from pagefit.align.outcome import Action, Outcome
+from pagefit.containers.member import open_file
+from pagefit.elf.headers import read_image
 from pagefit.errors import OutputError, PagefitError, Refused
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import Verdict, format_page_size
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pagefit.align.outcome import Relinker, Request
+    from pagefit.containers.member import Member
+    from pagefit.elf.headers import Image
     from pagefit.loaders.verdict import Judgement
 
 

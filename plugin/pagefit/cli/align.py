@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from pagefit.loaders.verdict import parse_page_size
+from pagefit.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from pagefit.align.outcome import Request
+    from pagefit.align.containers import Unresolved
+    from pagefit.align.outcome import Engine, Layout, Request
     from pagefit.cli.subcommands import Subparsers
 
 _DESCRIPTION = """\
@@ -19,6 +21,23 @@ Judge every ELF file of the inputs and mend those that would not load: relinked 
 or without objects, exactly or not at all. Inputs are replaced in place unless --output names a folder; when
 anything cannot be mended, nothing is written and the exit code is 3.
 """
+
+
+class Arguments(NamedTuple):
+    """The command line, with the defaults of what is left out."""
+
+    inputs: Sequence[str]
+    output: str | None = None
+    page_size: str | None = None
+    exactly: bool = False
+    journal: str | None = None
+    engine: Engine = "auto"
+    layout: Layout = "dense"
+    drop_debug: bool = False
+    exclude: Sequence[str] | None = None
+    unresolved: Unresolved = "error"
+    dry_run: bool = False
+    json: bool = False
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -48,33 +67,30 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--engine",
         choices=("auto", "relink", "realign"),
-        default="auto",
         help="relink: from recorded links only; realign: without objects only (default: auto, in this order)",
     )
     parser.add_argument(
         "--layout",
         choices=("dense", "padded"),
-        default="dense",
         help="of files realigned without objects; dense (default): they do not grow; padded: file image = memory image",
     )
     parser.add_argument(
         "--drop-debug", action="store_true", help="drop debug information that would be wrong after realigning"
     )
     parser.add_argument(
-        "--exclude", action="append", default=[], metavar="GLOB", help="leave files with such a path alone (repeatable)"
+        "--exclude", action="append", metavar="GLOB", help="leave files with such a path alone (repeatable)"
     )
     parser.add_argument(
         "--unresolved",
         choices=("error", "warn", "ignore"),
-        default="error",
         help="what files that cannot be mended mean (default: error, and nothing is written)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
     parser.add_argument("--json", action="store_true", help="report as JSON on standard output")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, **Arguments._field_defaults)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Align every input; 0 when all fit afterwards, 3 when something could not be mended."""
     from pagefit import align
     from pagefit.cli import guile_2_0
@@ -104,7 +120,7 @@ def _inside(folder: str, path: str) -> Path:
     return Path(folder, Path(path).name)
 
 
-def _request(args: argparse.Namespace) -> Request:
+def _request(args: Arguments) -> Request:
     from pagefit import align
 
     journal = None
@@ -121,6 +137,6 @@ def _request(args: argparse.Namespace) -> Request:
         engine=args.engine,
         layout=args.layout,
         drop_debug=args.drop_debug,
-        exclude=tuple(args.exclude),
+        exclude=tuple(args.exclude or ()),
         relink=align.relinker(journal),
     )

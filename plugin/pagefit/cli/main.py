@@ -31,6 +31,8 @@ _COMMANDS: Final = {
     "record": "pagefit.cli.record",
     "meson": "pagefit.cli.meson",
 }
+#: Those that need nothing but paths.
+_OF_PATHS: Final = ("check", "align")
 
 
 def start() -> NoReturn:
@@ -74,13 +76,16 @@ def _stop_printing() -> None:
 
 
 def _run(words: Sequence[str]) -> int:
-    if words[:1] == ["check"] and len(words) > 1 and not any(word.startswith("-") for word in words):
+    status: int
+    if len(words) > 1 and words[0] in _OF_PATHS and not any(word.startswith("-") for word in words):
         # Nothing but paths: there is nothing to parse, and `argparse` takes longer to import than a wheel to check.
-        from pagefit.cli import check
+        from importlib import import_module
 
-        return check.run(check.Arguments(words[1:]))
-    args = _parser(words).parse_args(words)
-    status: int = args.run(args)
+        command = import_module(_COMMANDS[words[0]])
+        status = command.run(command.Arguments(words[1:]))
+    else:
+        args = _parser(words).parse_args(words)
+        status = args.run(args)
     return status
 
 

@@ -6,10 +6,10 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pagefit.errors import InputError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pagefit.cli.subcommands import Subparsers
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from pagefit.containers.kinds import COMPRESSIONS, TAR_BLOCK, kind_of
 from pagefit.containers.member import open_file
 from pagefit.containers.walk import files
 from pagefit.errors import Refused
+from pagefit.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path

@@ -1,11 +1,16 @@
 """What a recording has left on disk: recipes, pinned files, and notes on what could not be recorded."""
 
+from __future__ import annotations
+
 from functools import lru_cache
-from pathlib import Path
-from typing import NamedTuple
 
 from pagefit.errors import InputError
 from pagefit.links.recipe import Recipe
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # A record never changes once it is in place.
 _load = lru_cache(maxsize=None)(Recipe.load)
@@ -19,7 +24,7 @@ class Journal(NamedTuple):
     """Why recording could not start; empty when it did."""
 
     @classmethod
-    def load(cls, folder: Path) -> "Journal":
+    def load(cls, folder: Path) -> Journal:
         """The journal that `recorder.record` has left in a folder. Raises InputError when it holds none."""
         if not (folder / "links").is_dir():
             raise InputError(

@@ -3,11 +3,17 @@
 `shim` writes recipes; this module reads them. Not for running them: that is `replay`.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from pagefit.errors import InputError, Refused
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 SCHEMA = 1
 
@@ -37,7 +43,7 @@ class Recipe(NamedTuple):
     """Each input's path as the linker opened it, absolute, and its digest; None for the system's own files."""
 
     @classmethod
-    def load(cls, folder: Path) -> "Recipe":
+    def load(cls, folder: Path) -> Recipe:
         """Read a record. Raises InputError when it is damaged."""
         import json
 
@@ -51,7 +57,7 @@ class Recipe(NamedTuple):
             raise InputError(f"not a recorded link: {error!r}", where=str(path), remedy="Record it again.") from error
 
     @classmethod
-    def _from(cls, name: str, raw: Mapping[str, Any]) -> "Recipe":
+    def _from(cls, name: str, raw: Mapping[str, Any]) -> Recipe:
         return cls(
             name=name,
             linker=Path(raw["linker"]),

@@ -10,17 +10,21 @@ import marshal
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.machinery import SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
-from typing import Final
 
 from pagefit.errors import Refused
 from pagefit.links import drivers
 from pagefit.links.journal import Journal
-from pagefit.links.recipe import Recipe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Final
+
+    from pagefit.links.recipe import Recipe
 
 LINKERS: Final = ("ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
 

@@ -52,6 +52,7 @@ class Link:
         self.scratch = scratch
         self.dependencies: str | None = None  # where the linker lists the files it has opened
         self.extra: list[str] = []  # what we add to the command for that
+        self.pinned: dict[str, str | None] = {}  # inputs and their digests; None for the system's own
 
 
 def start(argv: list[str]) -> NoReturn:
@@ -90,7 +91,12 @@ def main(argv: list[str]) -> int:
         note(journal, f"the link of {link.output} was not recorded: {error!r}")
         discard(link)
         become(real, arguments, environment)
-    status = wait(child)
+    pass_signals_on(child)
+    try:
+        pin(journal, link, options.files_of(link.arguments, link.directory))  # while the linker runs
+    except Exception:
+        link.pinned.clear()  # `commit` tries again, and says what is wrong
+    status = os.waitpid(child, 0)[1]
     try:
         if status == 0:
             commit(journal, link)
@@ -137,14 +143,11 @@ def commit(journal: str, link: Link) -> None:
         return
     found = options.files_of(link.arguments, link.directory)
     found += inputs.dependencies_of(link.dependencies, link.directory)
+    pin(journal, link, found)
     pins = os.path.join(journal, "pins")
-    pinned: dict[str, str | None] = {}
-    for path in found:
-        if path not in pinned and os.path.abspath(path) != link.output:
-            pinned[path] = None if inputs.is_system(path, link.directory) else inputs.pin(pins, path)
-    for archive in [path for path, digest in pinned.items() if digest]:
+    for archive in [path for path, digest in link.pinned.items() if digest]:
         for member in inputs.thin_members(archive):
-            pinned.setdefault(member, inputs.pin(pins, member))
+            link.pinned.setdefault(member, inputs.pin(pins, member))
     kept = [name for name in link.environment if name in ENVIRONMENT_NAMES or name.startswith(ENVIRONMENT_PREFIXES)]
     record = {
         "schema": 1,
@@ -154,11 +157,19 @@ def commit(journal: str, link: Link) -> None:
         "environment": {name: link.environment[name] for name in sorted(kept)},
         "output": link.output,
         "sha256": inputs.pin(pins, link.output),
-        "inputs": pinned,
+        "inputs": link.pinned,
     }
     inputs.write(os.path.join(link.scratch, "link.json"), os.fsencode(as_json(record)))
     # The name starts with the time, so that sorted names are in the order of the links.
     os.rename(link.scratch, os.path.join(journal, "links", os.path.basename(link.scratch)[1:]))
+
+
+def pin(journal: str, link: Link, paths: list[str]) -> None:
+    """Pin those of the inputs that are not pinned yet."""
+    pins = os.path.join(journal, "pins")
+    for path in paths:
+        if path not in link.pinned and os.path.abspath(path) != link.output:
+            link.pinned[path] = None if inputs.is_system(path, link.directory) else inputs.pin(pins, path)
 
 
 def as_json(value: object) -> str:
@@ -207,11 +218,10 @@ def spawn(command: list[str], environment: Environment) -> int:
     return os.posix_spawn(command[0], command, environment, setsigdef=[_signal.SIGPIPE, _signal.SIGXFSZ])
 
 
-def wait(child: int) -> int:
-    """The wait status of the linker. Signals that would end us go to it, so that it can remove its output."""
+def pass_signals_on(child: int) -> None:
+    """Let signals that would end us go to the linker, so that it can remove its output."""
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         _signal.signal(number, lambda received, _frame: os.kill(child, received))
-    return os.waitpid(child, 0)[1]
 
 
 def leave(status: int) -> int:

@@ -6,14 +6,16 @@ Plain text in columns: a build environment has nothing that draws tables, and lo
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-from pagefit.align.outcome import Action, Outcome, Report
+from pagefit.align.outcome import Action
 from pagefit.loaders.verdict import format_page_size
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
+
+    from pagefit.align.outcome import Outcome, Report
 
 
 def write(report: Report, stream: TextIO, *, dry_run: bool = False) -> None:
