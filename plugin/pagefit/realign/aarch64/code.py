@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Final
 
 from pagefit.elf import symbols
@@ -65,11 +64,17 @@ class Code:
             self._merged[text.section.index] = merged
         return self._merged[text.section.index]
 
-    def runs(self, text: Text) -> Iterator[tuple[int, int, bool | None]]:
-        """(first index, index behind, what `marked` says) of the words of a section, in runs."""
-        marks = [((address - text.section.addr + 3) // 4, kind) for address, kind in self.marks(text)]
-        for (first, marked), (last, _) in pairwise([(0, None), *marks, (len(text.words), None)]):
-            yield first, last, marked
+    def runs(self, text: Text, indexes: Sequence[int]) -> Iterator[tuple[Sequence[int], bool | None]]:
+        """Ascending indexes of words in runs, each with what `marked` says of all of them."""
+        marks = self.marks(text)
+        first = 0
+        while first < len(indexes):
+            number = bisect_right(marks, (text.pc(indexes[first]), True))
+            behind = len(indexes)
+            if number < len(marks):
+                behind = bisect_left(indexes, (marks[number][0] - text.section.addr + 3) // 4, first)
+            yield indexes[first:behind], marks[number - 1][1] if number else None
+            first = behind
 
     def marked(self, text: Text, pc: int) -> bool | None:
         """What mapping symbols say: True for code, False for data, None when the file has none there."""

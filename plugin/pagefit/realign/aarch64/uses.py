@@ -22,15 +22,15 @@ def data(code: Code, text: Text, indexes: Sequence[int], name: str) -> set[int]:
     Raises Refused, naming the instruction, in doubt.
     """
     found: set[int] = set()
-    for first, last, marked in code.runs(text) if indexes else ():
-        run = indexes[bisect_left(indexes, first) : bisect_left(indexes, last)]
-        if run and not marked:
-            unused = set(_unused(text, run))
-            if marked is None:
-                found |= {index for index in unused if not _is_code(code, text, index, name)}
-            else:
-                _is_data(code, text, unused.symmetric_difference(run), name)
-                found.update(run)
+    for run, marked in code.runs(text, indexes):
+        if marked:
+            continue
+        unused = set(_unused(text, run))
+        if marked is None:
+            found |= {index for index in unused if not _is_code(code, text, index, name)}
+        else:
+            _check_data(code, text, unused.symmetric_difference(run), name)
+            found.update(run)
     return found
 
 
@@ -46,7 +46,7 @@ def _is_code(code: Code, text: Text, index: int, name: str) -> bool:
     return True
 
 
-def _is_data(code: Code, text: Text, indexes: Iterable[int], name: str) -> None:
+def _check_data(code: Code, text: Text, indexes: Iterable[int], name: str) -> None:
     """Raise Refused for a word marked as data that is used like an address inside a function: marks are missing."""
     for index in indexes:
         pc = text.pc(index)
