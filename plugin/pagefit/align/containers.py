@@ -98,14 +98,22 @@ class _Scratch:
         """Where it is. Raises OSError when it cannot be made."""
         if self._folder is None:
             from pathlib import Path
-            from tempfile import TemporaryDirectory
 
             near = self._near and os.path.abspath(self._near)
             while near and not os.path.isdir(near):
                 near = os.path.dirname(near)
             # Where nothing can be written, what is wrong with a file can still be said.
-            near = near if near and os.access(near, os.W_OK) else None
-            self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix=".pagefit-", dir=near)))
+            if near and os.access(near, os.W_OK):
+                import shutil
+
+                # Not `tempfile`: it takes long to import, and every file that is mended alone would wait for it.
+                self._folder = Path(near, f".pagefit-{os.urandom(8).hex()}")
+                self._folder.mkdir(0o700)
+                self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            else:
+                from tempfile import TemporaryDirectory
+
+                self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="pagefit-")))
         return self._folder
 
 

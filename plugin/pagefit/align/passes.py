@@ -9,6 +9,7 @@ from functools import partial
 
 from pagefit.align.outcome import Action, Outcome
 from pagefit.containers.member import open_file
+from pagefit.elf import constants as c
 from pagefit.elf.headers import read_image
 from pagefit.errors import OutputError, PagefitError, Refused
 from pagefit.loaders.judge import judge
@@ -48,7 +49,7 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
     cannot be written.
     """
     reasons = []
-    for engine, write in _attempts(source, request):
+    for engine, write in _attempts(assessed.before, source, request):
         try:
             mended = write(source, target, request.page_size)
             after, judged = _proven(assessed, target, request)
@@ -84,17 +85,20 @@ def _to_be_shrunk(image: Image, member: Member, request: Request) -> bool:
     return guile.is_guile(image, member.read_at)
 
 
-def _attempts(source: Path, request: Request) -> Iterator[tuple[str, Relinker]]:
+def _attempts(image: Image, source: Path, request: Request) -> Iterator[tuple[str, Relinker]]:
     """The ways to mend this file, best first: its recorded link is exact, everything else has to be proven."""
-    from pagefit import guile, realign
+    # No machine's code: only such files can be Guile's, whose formats take longer to import than a file to mend.
+    if image.header.machine == c.EM_NONE:
+        from pagefit import guile
 
-    file = open_file(source)
-    if guile.is_guile(read_image(file.read_at, file.size), file.read_at):
-        yield "guile", guile.realign
-        return
+        if guile.is_guile(image, open_file(source).read_at):
+            yield "guile", guile.realign
+            return
     if request.engine != "realign" and request.relink is not None:
         yield "relink", request.relink
     if request.engine != "relink":
+        from pagefit import realign
+
         yield "realign", partial(realign.realign, layout=request.layout, drop_debug=request.drop_debug)
 
 
