@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import tempfile
 import tracemalloc
@@ -131,6 +132,21 @@ def test_a_member_that_cannot_be_read_does_not_hide_its_neighbours(broken: str, 
     assert [member.path.rpartition("!")[2] for member in members] == ["a.so"]
     with pytest.raises(InputError, match=r"a\.zip!a\.so: "):
         members[0].read_at(0, 64)
+
+
+def test_a_local_header_with_a_longer_name_is_another_members(write) -> None:
+    [member] = walk(write(patched(zip_of({"a.so": ELF}), b"PK\3\4", 26, "<H", 5)))
+    with pytest.raises(InputError, match="another name"):
+        member.read_at(0, 64)
+
+
+def test_small_members_side_by_side_need_no_read_each(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(zip_of({f"{number}.h": b"#pragma once\n" * 9 for number in range(200)} | {"a.so": ELF}))
+    reads: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *arguments: reads.append(1) or pread(*arguments))
+    assert [member.names[-1] for member in walk(path)] == ["a.so"]
+    assert len(reads) < 20
 
 
 @pytest.mark.parametrize(("field", "layout", "value"), [(16, "<L", 1), (24, "<L", 63), (24, "<L", 9999)])

@@ -55,8 +55,10 @@ def _local_header(head: bytes, raw_name: bytes) -> int:
     if len(head) < z.LOCAL.size:
         return 0
     signature, name_length, extra_length = _LOCAL_FIELDS.unpack_from(head)
-    name_end: int = 30 + name_length
-    return name_end + extra_length if signature == z.LOCAL_SIGNATURE and head[30:name_end] == raw_name else 0
+    if signature != z.LOCAL_SIGNATURE or name_length != len(raw_name) or not head.startswith(raw_name, 30):
+        return 0
+    length: int = 30 + name_length + extra_length
+    return length
 
 
 def ahead(read: ReadAt) -> ReadAt:
