@@ -58,6 +58,13 @@ class WordPatches:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def extend(self, others: WordPatches) -> None:
+        """Add patches of the same kind, whose places lie behind."""
+        self.offsets.extend(others.offsets)
+        self.old.extend(others.old)
+        self.new.extend(others.new)
+        self.targets.extend(others.targets)
+
     def __iter__(self) -> Iterator[Patch]:
         for offset, old, new, target in zip(self.offsets, self.old, self.new, self.targets, strict=True):
             yield Patch(offset, old.to_bytes(4, "little"), new.to_bytes(4, "little"), self.kind, target)

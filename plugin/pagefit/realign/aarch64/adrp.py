@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import Final
 
+from pagefit.children import beside
 from pagefit.errors import Refused
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
@@ -33,12 +34,22 @@ def adrps(code: Code, moves: Moves, known: Sequence[int]) -> WordPatches:
 
     `known` are ascending addresses of words that are known to be instructions.
     """
-    found = WordPatches("ADRP")
-    for text in code.texts:
-        for first in range(0, len(text.candidates.adrps), _AT_ONCE):
-            indexes = list(text.candidates.adrps[first : first + _AT_ONCE])
-            _find(code, text, indexes, moves, known, found)
-    return found
+    shares = [
+        (text, list(text.candidates.adrps[first : first + _AT_ONCE]))
+        for text in code.texts
+        for first in range(0, len(text.candidates.adrps), _AT_ONCE)
+    ]
+
+    def found(shares: Sequence[tuple[Text, list[int]]]) -> WordPatches:
+        words = WordPatches("ADRP")
+        for text, indexes in shares:
+            _find(code, text, indexes, moves, known, words)
+        return words
+
+    half = (len(shares) + 1) // 2
+    back, front = beside(lambda: found(shares[half:]), lambda: found(shares[:half]), code.file.image.size)
+    front.extend(back)
+    return front
 
 
 def _find(code: Code, text: Text, indexes: list[int], moves: Moves, known: Sequence[int], found: WordPatches) -> None:
