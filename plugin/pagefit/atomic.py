@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import IO, TYPE_CHECKING, Final
 
 from pagefit.errors import OutputError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import IO, Final
 
 #: File systems keep holes in blocks of this size or a divisor of it (bytes).
 _BLOCK: Final = 4096

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import mmap
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final, NamedTuple
 
 from pagefit.containers.zipdirectory import STORED
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Final, TypeAlias
+
+    Content: TypeAlias = Path | bytes
 
 _LEVEL: Final = 6
 _PIECE: Final = 1 << 20
-
-Content = Path | bytes
 
 
 class Packed(NamedTuple):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future, ThreadPoolExecutor
+    from typing import Any, Final, TypeVar
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
+    _Item = TypeVar("_Item")
+    _Result = TypeVar("_Result")
 
 #: More would be faster on larger machines, but each may hold a whole compressed member in memory.
 MOST_THREADS: Final = 4
@@ -57,7 +58,7 @@ class Jobs:
     """
 
     def __init__(self) -> None:
-        self._jobs: list[_Job[Any]] = []
+        self._jobs: list[_Job] = []
         self._pool: ThreadPoolExecutor | None = None
 
     def add(self, weight: int, work: Callable[[], _Result]) -> Callable[[], _Result]:
@@ -86,16 +87,16 @@ class Jobs:
             self._pool.shutdown(cancel_futures=True)
 
 
-class _Job(Generic[_Result]):
-    def __init__(self, weight: int, work: Callable[[], _Result]) -> None:
+class _Job:
+    def __init__(self, weight: int, work: Callable[[], Any]) -> None:
         self.weight = weight
         self._work = work
-        self._future: Future[_Result] | None = None
+        self._future: Future[Any] | None = None
 
     def begin(self, pool: ThreadPoolExecutor) -> None:
         self._future = pool.submit(self._work)
 
-    def result(self) -> _Result:
+    def result(self) -> Any:
         if self._future is None:
             return self._work()
         result = self._future.result()

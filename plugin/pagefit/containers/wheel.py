@@ -10,10 +10,7 @@ import base64
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Final
 
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
@@ -21,6 +18,12 @@ from pagefit.containers.member import Member, open_file
 from pagefit.containers.threads import Jobs
 from pagefit.containers.ziprewrite import rewrite
 from pagefit.errors import InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from typing import Final
 
 _SIGNATURES: Final = (".jws", ".p7s")
 _PIECE: Final = 1 << 18

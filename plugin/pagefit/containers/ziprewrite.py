@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Final
 
 from pagefit.atomic import copy_range, replacing
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
-from pagefit.containers.deflating import Content, Packed, pack
+from pagefit.containers.deflating import pack
 from pagefit.containers.member import Member, is_safe_name, open_file
 from pagefit.containers.threads import Jobs
 from pagefit.errors import InputError, Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from typing import IO, Final
+
+    from pagefit.containers.deflating import Content, Packed
 
 #: How much longer it takes to deflate a byte than to hash it.
 _DEFLATING: Final = 16
