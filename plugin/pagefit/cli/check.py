@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 
-from pagefit.cli import guile_2_0
 from pagefit.loaders.verdict import parse_page_size
 from pagefit.report import baseline
 from pagefit.report.results import Results, sort_out
@@ -68,7 +67,12 @@ def run(args: Arguments) -> int:
     reports = _with_progress(survey(_paths(args.inputs), Options(asked, args.deep)))
     results = sort_out(reports, known, asked)
     _print(results, args)
-    guile_2_0.name_it(args.inputs)
+    looked_into = {file.report.names[0] for file in results.files}
+    if silent := [path for path in args.inputs if path not in looked_into]:
+        # Imported late: nearly everything that is checked holds an ELF file.
+        from pagefit.cli import guile_2_0
+
+        guile_2_0.name_it(silent)
     if args.html:
         from pathlib import Path
 

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from types import ModuleType
     from typing import Final, NoReturn
 
 #: Objects made before the garbage collector looks at them: 700 by default, which suits longer lives.
@@ -79,9 +80,7 @@ def _run(words: Sequence[str]) -> int:
     status: int
     if len(words) > 1 and words[0] in _OF_PATHS and not any(word.startswith("-") for word in words):
         # Nothing but paths: there is nothing to parse, and `argparse` takes longer to import than a wheel to check.
-        from importlib import import_module
-
-        command = import_module(_COMMANDS[words[0]])
+        command = _module(words[0])
         status = command.run(command.Arguments(words[1:]))
     else:
         args = _parser(words).parse_args(words)
@@ -89,9 +88,15 @@ def _run(words: Sequence[str]) -> int:
     return status
 
 
+def _module(command: str) -> ModuleType:
+    """What `importlib.import_module` gives, without importing `importlib` for it."""
+    name = _COMMANDS[command]
+    __import__(name)
+    return sys.modules[name]
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     import argparse
-    from importlib import import_module
 
     parser = argparse.ArgumentParser(
         "pagefit", description="Make compiled Python packages load on every page size, and check that they do."
@@ -101,7 +106,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", prog=parser.prog)
     named = next((word for word in words if not word.startswith("-")), "")
     for command in [named] if named in _COMMANDS else _COMMANDS:
-        import_module(_COMMANDS[command]).add_parser(subparsers)
+        _module(command).add_parser(subparsers)
     return parser
 
 

@@ -126,7 +126,7 @@ def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
             continue
         try:
             # Wheels have thousands of members that are no ELF files: those cost one short read and no object.
-            start, prefix = zipmembers.peek(archive, directory, record, min(LONGEST_SIGNATURE, size))
+            start, prefix = zipmembers.peek(archive, directory, record, LONGEST_SIGNATURE)
             if prefix.startswith(_SIGNATURES) or size % TAR_BLOCK == 0:
                 yield from _within(zipmembers.member(archive, directory.entry(record), start), depth + 1)
         except InputError as error:

@@ -79,7 +79,9 @@ def peek(archive: Member, directory: z.Records, record: z.Record, length: int) -
 
     Raises InputError for what cannot be read.
     """
-    _, raw_name, flags, method, _, compressed_size, offset, _, _ = record
+    size, raw_name, flags, method, _, compressed_size, offset, _, _ = record
+    if size < length:
+        length = size
     head = archive.read_at(offset, _LOCAL_PEEK + len(raw_name) + _DEFLATE_PEEK)
     skipped = _local_header(head, raw_name)
     if skipped and not flags & z.FLAG_ENCRYPTED:
