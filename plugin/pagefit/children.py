@@ -7,8 +7,6 @@ are not safe or not worth it: beside other threads, elsewhere than on Linux, wit
 from __future__ import annotations
 
 import os
-import pickle
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -85,6 +83,8 @@ class _Child(Generic[_Result]):
 
     def result(self) -> _Result:
         """The job's result. Raises what the job raised."""
+        import pickle  # a single job needs it nowhere
+
         answer = self.wait()
         if not answer.endswith(pickle.STOP):  # it was killed: memory may be short
             return self._job()
@@ -104,6 +104,8 @@ class _Child(Generic[_Result]):
 
     def kill(self) -> None:
         """End it."""
+        import signal
+
         os.kill(self._pid, signal.SIGKILL)
         self.wait()
 
@@ -117,6 +119,8 @@ def _answer(job: Callable[[], object], sender: int) -> NoReturn:
             outcome = job(), None
         except Exception as error:  # whatever it is, it is raised again in the parent
             outcome = None, error
+        import pickle
+
         with open(sender, "wb") as stream:
             pickle.dump(outcome, stream, pickle.HIGHEST_PROTOCOL)
     finally:
