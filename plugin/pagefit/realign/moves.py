@@ -91,21 +91,19 @@ class Moves:
         except KeyError:
             raise Refused(f"{kind} leads to {address:#x}, where nothing is", where=where) from None
 
-    def carried(self, addresses: Column, among: Column | None = None) -> tuple[Column, Column, Column]:
-        """`new` of many addresses, or of those that are flagged in `among`, the others as they are.
+    def carried(self, addresses: Column, among: Column | None = None) -> tuple[Column, Column]:
+        """`new` of many addresses, or of those that are flagged in `among`, and flags of those that move.
 
-        With it come flags of those that moved, and of those that `delta` has an answer for.
+        Those that `delta` has no answer for are left as they are.
         """
-        new = addresses
-        moved = known = addresses ^ addresses
-        edges = [edge for first, behind, _ in self._spans for edge in (first, behind)]
-        for here, (_, _, piece) in zip(addresses.parts(edges)[::2], self._spans, strict=True):
+        new, moved = addresses, addresses ^ addresses
+        spans = [span for span in self._spans if span[2].delta]
+        edges = [edge for first, behind, _ in spans for edge in (first, behind)]
+        for here, (_, _, piece) in zip(addresses.parts(edges)[::2], spans, strict=True):
             chosen = here if among is None else here & among
-            known |= chosen
-            if piece.delta:
-                moved |= chosen
-                new = new.plus(piece.delta, chosen)
-        return new, moved, known
+            moved |= chosen
+            new = new.plus(piece.delta, chosen)
+        return new, moved
 
     @cached_property
     def _spans(self) -> tuple[tuple[int, int, Piece], ...]:

@@ -12,7 +12,7 @@ from pagefit.elf import relocations as r
 from pagefit.elf.dynamic import DT_ANDROID_RELASZ, DT_ANDROID_RELSZ, entries
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError, Refused
-from pagefit.realign.columns import Column, take
+from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
@@ -72,17 +72,18 @@ def _plain(file: ElfFile, table: r.Table, moves: Moves) -> Iterator[Patch]:
     """A REL or RELA table with places and the addends of relative relocations moved; then words that repeat these."""
     columns = _columns(file, table)
     places, infos, *addends = columns
-    columns[0], moved, known = moves.carried(places)
-    if 0 in (flags := known.flags()):
-        lost = places.rows()[flags.index(0)]
-        raise InputError(f"a relocation changes {lost:#x}, where nothing is", where=file.where)
-    count, relative = moved.flags().count(1), []
+    columns[0], moved = moves.carried(places)
+    stay = (moved ^ 1).flagged()
+    for place in places.take(stay).rows():
+        if not moves.owns(place):
+            raise InputError(f"a relocation changes {place:#x}, where nothing is", where=file.where)
+    count = places.length - len(stay)
     if addends:
-        columns[2], moved, _ = moves.carried(addends[0], among=_is_relative(file, infos))
-        relative = moved.flagged()
-    yield from _changed(file, table, _interleaved(file, columns), count + len(relative))
-    if relative and table.address:  # no loader reads what tools are left
-        yield from _repeated(file, *(column.take(relative) for column in (places, *addends, columns[2])))
+        columns[2], moved = moves.carried(addends[0], among=_is_relative(file, infos))
+        count += moved.flags().count(1)
+    yield from _changed(file, table, _interleaved(file, columns), count)
+    if addends and table.address:  # no loader reads what tools are left
+        yield from _repeated(file, moved, places, addends[0].rows(), columns[2].rows())
 
 
 def _interleaved(file: ElfFile, columns: Sequence[Column]) -> bytes:
@@ -95,31 +96,27 @@ def _interleaved(file: ElfFile, columns: Sequence[Column]) -> bytes:
     return new.tobytes()
 
 
-def _repeated(file: ElfFile, places: Column, old: Column, new: Column) -> Iterator[Patch]:
-    """The words at some places that hold the addend, too: gold writes them, other linkers on request."""
-    pack = file.struct("P").pack
+def _repeated(
+    file: ElfFile, moved: Column, places: Column, addends: Sequence[int], new: Sequence[int]
+) -> Iterator[Patch]:
+    """The words at the places of some rows that hold the addend, too: gold writes them, other linkers on request."""
+    word = file.header.bits // 8
+    shift, pack, addresses = word.bit_length() - 1, file.struct("P").pack, places.rows()
     for load in file.loads:
-        here = places.between(load.vaddr, max(load.vaddr, load.file_vend - places.width // 8 + 1)).flagged()
+        first = -(-load.vaddr // word) * word
+        here = moved & places.between(first, max(first, load.file_vend - word + 1))
         if here:
-            offsets, addends = places.take(here) + -load.delta, old.take(here)
-            same = _held(file, offsets).equals(addends).flagged()
-            rows = (column.take(same).rows() for column in (offsets, addends, new.take(here)))
-            for offset, before, after in zip(*rows, strict=True):
-                yield Patch(offset, pack(before), pack(after), _IN_PLACE, before)
-
-
-def _held(file: ElfFile, offsets: Column) -> Column:
-    """The words at some file offsets."""
-    word = offsets.width // 8
-    first, last = min(offsets.rows()), max(offsets.rows())
-    distances = offsets + -first
-    if not distances & (word - 1):
-        return Column.of(
-            take(file.words(first, last + word - first), (distances >> word.bit_length() - 1).rows()), offsets.width
-        )
-    unpack = file.struct("P").unpack_from
-    data = file.data[first : last + word]
-    return Column.of((unpack(data, distance)[0] for distance in distances.rows()), offsets.width)
+            words = file.words(load.offset + first - load.vaddr, load.file_vend - first)
+            # Where a place is not aligned, this says nothing.
+            likely = (
+                row
+                for row in here.flagged()
+                if words[(at := addresses[row] - first) >> shift] == addends[row] or at % word
+            )
+            for row in likely:
+                offset, old = addresses[row] - load.delta, pack(addends[row])
+                if file.data[offset : offset + word] == old:
+                    yield Patch(offset, old, pack(new[row]), _IN_PLACE, addends[row])
 
 
 def _columns(file: ElfFile, table: r.Table) -> list[Column]:

@@ -51,7 +51,8 @@ def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
                 place = section.offset + row * word
                 suspects[section.addr + row * word] = Reference(place, word, None, values[row], section.name)
     if suspects:
-        for place in relocations.places(file):
+        low, high = min(suspects), max(suspects)
+        for place in [place for place in relocations.places(file) if low <= place <= high]:
             suspects.pop(place, None)
     start = next((entry.address for entry in dynamic.entries(file)), None)
     first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
