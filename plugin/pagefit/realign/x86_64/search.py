@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any, Final
 
-from pagefit.children import in_children
 from pagefit.errors import Refused
 from pagefit.realign.x86_64.operands import (
     Operand,
@@ -25,8 +23,6 @@ from pagefit.realign.x86_64.unframed import Reached, follow
 
 #: A direct branch with a 32-bit displacement: call, jmp, or the second byte of a jcc.
 _BRANCH: Final = re.compile(rb"(?:[\xe8\xe9]|\x0f[\x80-\x8f])(?=(.{4}))", re.DOTALL)
-#: Bytes of code that take some seconds to decode.
-_SHARE: Final = 2_000_000
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
@@ -36,39 +32,18 @@ def operands(iced: Any, program: Program, wanted: Window) -> list[Operand]:
     Raises Refused when bytes could be such an operand, and nothing tells whether they are one.
     """
     fields = [field for code in program.sections.runs for field in candidates(code.data, code.start, wanted)]
-    loose: list[int] = []
-    shares = _shares(list(_grouped(program, fields, loose)))
-    found: list[Operand] = []
-    for operands, unexplained in in_children(partial(_explained, iced, share, wanted) for share in shares):
-        found += operands
-        loose += unexplained
-    if loose:
-        found += _settle_loose(iced, program, sorted(loose), wanted)
-    return sorted(found)
-
-
-def _shares(groups: list[tuple[Code, list[int]]]) -> Iterator[list[tuple[Code, list[int]]]]:
-    """The groups in shares, each of enough code for a process of its own."""
-    first = size = 0
-    for number, (code, _) in enumerate(groups, 1):
-        size += len(code.data)
-        if size >= _SHARE or number == len(groups):
-            yield groups[first:number]
-            first, size = number, 0
-
-
-def _explained(iced: Any, groups: list[tuple[Code, list[int]]], wanted: Window) -> tuple[list[Operand], list[int]]:
-    """The operands in some functions, and candidates in functions that are not all instructions."""
     found: list[Operand] = []
     loose: list[int] = []
-    for code, inside in groups:
+    for code, inside in _grouped(program, fields, loose):
         explained = explain(iced, code, inside, wanted)
         if explained.unknown or (explained.others and not consistent(iced, code)):
             # Constants between the instructions: what follows them may have been read out of step.
             loose += inside
         else:
             found += explained.operands
-    return found, loose
+    if loose:
+        found += _settle_loose(iced, program, sorted(loose), wanted)
+    return sorted(found)
 
 
 def _grouped(program: Program, fields: list[int], loose: list[int]) -> Iterator[tuple[Code, list[int]]]:
