@@ -11,10 +11,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
+from pagefit.children import beside
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.aarch64.adr import PAIR, adrs
-from pagefit.realign.aarch64.adrp import adrps
+from pagefit.realign.aarch64.adrp import adrps, shares
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.literals import literals
 from pagefit.realign.aarch64.tables import tables
@@ -58,8 +59,14 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
 def _references(code: Code, moves: Moves, known: Sequence[int] = ()) -> CodeReferences:
     """`known` are ascending addresses of words that are known to be instructions."""
     proved: list[RelativeTable] = []
-    words = adrps(code, moves, known)
-    others = tuple(_others(code, moves, proved))
+    parts = shares(code)
+    half = len(parts) * 2 // 5  # what is not ADRPs takes time, too
+
+    def own() -> tuple[WordPatches, tuple[Patch, ...]]:
+        return adrps(code, parts[:half], moves, known), tuple(_others(code, moves, proved))
+
+    back, (words, others) = beside(lambda: adrps(code, parts[half:], moves, known), own, code.file.image.size)
+    words.extend(back)
     return CodeReferences(words, others, tuple(proved), {text.section.index: text.candidates for text in code.texts})
 
 

@@ -6,11 +6,10 @@ All of them at once, in columns, for a file may have a million.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final
 
-from pagefit.children import beside
 from pagefit.errors import Refused
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
@@ -29,27 +28,24 @@ _AT_ONCE: Final = 1 << 14
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
-def adrps(code: Code, moves: Moves, known: Sequence[int]) -> WordPatches:
-    """The ADRPs that lead to what moves. Raises Refused when one may be data, or can't be settled.
-
-    `known` are ascending addresses of words that are known to be instructions.
-    """
-    shares = [
-        (text, list(text.candidates.adrps[first : first + _AT_ONCE]))
+def shares(code: Code) -> list[tuple[Text, Sequence[int]]]:
+    """All words of a file that may be ADRPs, by their indexes, in shares that are quickly looked at."""
+    return [
+        (text, text.candidates.adrps[first : first + _AT_ONCE])
         for text in code.texts
         for first in range(0, len(text.candidates.adrps), _AT_ONCE)
     ]
 
-    def found(shares: Sequence[tuple[Text, list[int]]]) -> WordPatches:
-        words = WordPatches("ADRP")
-        for text, indexes in shares:
-            _find(code, text, indexes, moves, known, words)
-        return words
 
-    half = (len(shares) + 1) // 2
-    back, front = beside(lambda: found(shares[half:]), lambda: found(shares[:half]), code.file.image.size)
-    front.extend(back)
-    return front
+def adrps(code: Code, shares: Iterable[tuple[Text, Sequence[int]]], moves: Moves, known: Sequence[int]) -> WordPatches:
+    """The ADRPs in some shares that lead to what moves. Raises Refused when one may be data, or can't be settled.
+
+    `known` are ascending addresses of words that are known to be instructions.
+    """
+    found = WordPatches("ADRP")
+    for text, indexes in shares:
+        _find(code, text, list(indexes), moves, known, found)
+    return found
 
 
 def _find(code: Code, text: Text, indexes: list[int], moves: Moves, known: Sequence[int], found: WordPatches) -> None:
