@@ -32,5 +32,5 @@ def run(pagefit: Path) -> list[Part]:
         inside = inputs.activated(bin_)
         ours = [*inside, pagefit, "record", "-o", journal, "--", *build]
         theirs = {"the build alone": [*inside, *build]}
-        part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=5, before=clean)
+        part.rows += compare(f"{system}: {requirement}", ours, theirs, rounds=9, before=clean)
     return [part]
