@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, Generic, NoReturn, TypeVar
 
+from pagefit.processors import processors
+
 _Result = TypeVar("_Result")
 _Own = TypeVar("_Own")
 
@@ -66,7 +68,7 @@ def _processors() -> int:
     """How many children may run at once; 1 where none should."""
     if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1 or os.getpid() in _CHILDREN:
         return 1
-    return min(_MOST, len(os.sched_getaffinity(0)))
+    return min(_MOST, processors())
 
 
 class _Child(Generic[_Result]):

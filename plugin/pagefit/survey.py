@@ -14,6 +14,7 @@ from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
 from pagefit.loaders.judge import judge
 from pagefit.loaders.verdict import Judgement
+from pagefit.processors import processors
 from pagefit.tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -64,7 +65,7 @@ def survey(inputs: Iterable[StrPath], options: Options) -> Iterator[Report]:
         if time.monotonic() - started > _ALONE:
             break
     rest = list(batches)
-    workers = min(len(os.sched_getaffinity(0)), len(rest))
+    workers = min(processors(), len(rest))
     if workers < 2:
         for batch in rest:
             yield from _survey(batch, options)

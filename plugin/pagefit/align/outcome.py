@@ -24,9 +24,12 @@ if TYPE_CHECKING:
         """What an engine says of a file it wrote: a clause for people, and plain values for a manifest."""
 
         @property
-        def summary(self) -> str: ...  # noqa: D102
+        def summary(self) -> str:
+            """The clause: how it was mended."""
+
         @property
-        def provenance(self) -> Mapping[str, object]: ...  # noqa: D102
+        def provenance(self) -> Mapping[str, object]:
+            """The values, by name."""
 
     #: Writes the second path from the first, linked again for a page size in bytes, or raises Refused.
     Relinker: TypeAlias = Callable[[Path, Path, int], Mended]

@@ -7,6 +7,7 @@ for what is read of it.
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 
 from pagefit.errors import InputError
 
@@ -63,15 +64,13 @@ class _Gzip:
 
 def zstd(where: str) -> ModuleType:
     """The zstd module: the standard library's, or its backport. Raises InputError, naming the extra, without either."""
-    try:
-        try:
-            from compression import zstd as module  # type: ignore[import-not-found,unused-ignore]
-        except ImportError:
-            from backports import zstd as module
-    except ImportError:
-        remedy = "Install it with: pip install 'pagefit[zstd]'."
-        raise InputError("zstd needs Python 3.14 or the backports.zstd package", where=where, remedy=remedy) from None
-    return module  # type: ignore[no-any-return,unused-ignore]
+    from importlib import import_module  # imported late: nearly all checks do without
+
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return import_module(name)
+    remedy = "Install it with: pip install 'pagefit[zstd]'."
+    raise InputError("zstd needs Python 3.14 or the backports.zstd package", where=where, remedy=remedy)
 
 
 def decompressed(member: Member, name: str) -> Iterator[bytes]:

@@ -33,6 +33,7 @@ class MemberFile(io.RawIOBase):
         """The position in bytes."""
         return self._position
 
+    # The base class takes every kind of buffer; `io.BufferedReader`, which reads through this, gives these.
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fill `buffer` as far as the member goes."""
         data = self._member.read_at(self._position, len(buffer))

@@ -124,6 +124,7 @@ class ChunkFile(io.RawIOBase):
         """Always."""
         return True
 
+    # The base class takes every kind of buffer; `io.BufferedReader`, which reads through this, gives these.
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fill `buffer` from the piece at hand."""
         while not self._rest:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
+
+from pagefit.processors import processors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SMALL_CHANGE: Final = 8
 
 def threads() -> int:
     """How many threads to work on: as many as this process may have processors, within reason."""
-    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    return min(MOST_THREADS, processors())
 
 
 def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:

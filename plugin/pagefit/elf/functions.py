@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -35,9 +34,7 @@ def search_table(file: ElfFile) -> SearchTable | None:
     size = 8 * int.from_bytes(data[8:12], file.header.byteorder)
     if size > len(data) - 12:
         return None
-    rows = array("i", data[12 : 12 + size])
-    if file.header.byteorder != sys.byteorder:
-        rows.byteswap()
+    rows = file.numbers("i", data[12 : 12 + size])
     starts = rows[0::2]
     if not all(map(le, starts, islice(starts, 1, None))):
         return None

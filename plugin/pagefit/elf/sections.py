@@ -206,8 +206,12 @@ class ElfFile:
 
     def words(self, offset: int, size: int) -> array[int]:
         """The words of the file's class in `size` bytes at a file offset, as numbers; a rest of a word is left out."""
-        found = array("Q" if self.header.bits == 64 else "I")
-        found.frombytes(self.data[offset : offset + size // found.itemsize * found.itemsize])
+        word = self.header.bits // 8
+        return self.numbers("Q" if word == 8 else "I", self.data[offset : offset + size // word * word])
+
+    def numbers(self, code: str, data: bytes) -> array[int]:
+        """The numbers in some bytes of the file, all of the kind that `array` calls `code`."""
+        found = array(code, data)
         if self.header.byteorder != sys.byteorder:
             found.byteswap()
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from array import array
 from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple
@@ -83,11 +82,8 @@ def name(file: ElfFile, table: Section, symbol: Symbol) -> str:
 
 def _column(file: ElfFile, data: bytes, code: str, offset: int, size: int) -> array[int]:
     """One field of every record of `size` bytes."""
-    cells = array(code, data[: len(data) // size * size])
-    column = cells[offset // cells.itemsize :: size // cells.itemsize]
-    if file.header.byteorder != sys.byteorder:
-        column.byteswap()
-    return column
+    cells = file.numbers(code, data[: len(data) // size * size])
+    return cells[offset // cells.itemsize :: size // cells.itemsize]
 
 
 def _extended(file: ElfFile, table: Section) -> list[tuple[int]]:
