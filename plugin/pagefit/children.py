@@ -66,7 +66,12 @@ def in_children(jobs: Iterable[Callable[[], _Result]]) -> Iterator[_Result]:
 
 def _processors() -> int:
     """How many children may run at once; 1 where none should."""
-    if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1 or os.getpid() in _CHILDREN:
+    if (
+        sys.platform != "linux"
+        or not hasattr(os, "memfd_create")
+        or len(os.listdir("/proc/self/task")) > 1
+        or os.getpid() in _CHILDREN
+    ):
         return 1
     return min(_MOST, processors())
 
@@ -76,33 +81,32 @@ class _Child(Generic[_Result]):
 
     def __init__(self, job: Callable[[], _Result]) -> None:
         self._job = job
-        receiver, sender = os.pipe()
+        # A pipe would hold up the child until this process has time to read.
+        self._answer = os.memfd_create("pagefit")
         self._pid = os.fork()
         if self._pid == 0:
-            _answer(job, sender)
-        os.close(sender)
-        self._receiver = receiver
+            _answer(job, self._answer)
 
     def result(self) -> _Result:
         """The job's result. Raises what the job raised."""
-        import pickle  # a single job needs it nowhere
+        # A single job needs them nowhere.
+        import pickle
+        from mmap import ACCESS_READ, mmap
 
-        answer = self.wait()
-        if not answer.endswith(pickle.STOP):  # it was killed: memory may be short
-            return self._job()
-        found, error = pickle.loads(answer)
+        with open(self._answer, "rb") as stream:
+            if not self._ended_well():  # it was killed: memory may be short
+                return self._job()
+            with mmap(stream.fileno(), 0, access=ACCESS_READ) as answer:
+                found, error = pickle.loads(answer)
         if error is not None:
             raise error
         result: _Result = found
         return result
 
-    def wait(self) -> bytes:
-        """Let it come to its end; what it has sent."""
-        try:
-            with open(self._receiver, "rb") as stream:
-                return stream.read()
-        finally:
-            os.waitpid(self._pid, 0)
+    def wait(self) -> None:
+        """Let it come to its end; its result is lost."""
+        os.close(self._answer)
+        self._ended_well()
 
     def kill(self) -> None:
         """End it."""
@@ -111,9 +115,13 @@ class _Child(Generic[_Result]):
         os.kill(self._pid, signal.SIGKILL)
         self.wait()
 
+    def _ended_well(self) -> bool:
+        return os.waitpid(self._pid, 0)[1] == 0
 
-def _answer(job: Callable[[], object], sender: int) -> NoReturn:
+
+def _answer(job: Callable[[], object], answer: int) -> NoReturn:
     """Do the job and write (result, error); nothing else of this process may go on."""
+    status = 1
     try:
         _CHILDREN.add(os.getpid())
         outcome: tuple[object, Exception | None]
@@ -123,7 +131,8 @@ def _answer(job: Callable[[], object], sender: int) -> NoReturn:
             outcome = None, error
         import pickle
 
-        with open(sender, "wb") as stream:
+        with open(answer, "wb") as stream:
             pickle.dump(outcome, stream, pickle.HIGHEST_PROTOCOL)
+        status = 0
     finally:
-        os._exit(0)
+        os._exit(status)

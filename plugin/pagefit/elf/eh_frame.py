@@ -179,29 +179,34 @@ def _records(file: ElfFile, wanted: Callable[[Cie], bool]) -> Iterator[tuple[Cur
         return
     cursor = Cursor(file, section)
     data, start, unpack = cursor.data, section.addr, file.struct("II").unpack_from
-    skipped: set[int] = set()
-    at, size = 0, len(data)
-    while at + 8 <= size:
+    skipped: set[int] = set()  # CIEs, by their offsets
+    at = body = 0
+    while at + 8 <= len(data):
         length, distance = unpack(data, at)
-        if length == 0:  # A terminator; crtend.o's is last, but merged tables may hold one earlier.
-            at += 4
-            continue
         body = at + 4
+        if body - distance in skipped and 0 < length < 0xFFFFFFFF:  # most records of large files
+            at = body + length
+            continue
+        if length == 0:  # A terminator; crtend.o's is last, but merged tables may hold one earlier.
+            at = body
+            continue
         if length == 0xFFFFFFFF:
             length, body = cursor.integer(start + at + 4, 8), at + 12
             distance = cursor.integer(start + body, 4)
-        if body + length > size:
+        if body + length > len(data):
             raise cursor.refuse(start + at, "reaches out of its section")
         if distance == 0:
             yield cursor, None, start + body + 4
             cie = cursor.cies[start + at] = _cie(cursor, start + body + 4)
             if not wanted(cie):
-                skipped.add(start + at)
-        elif (owner := start + body - distance) not in skipped:
-            if owner not in cursor.cies:
+                skipped.add(at)
+        elif (owner := body - distance) not in skipped:
+            if start + owner not in cursor.cies:
                 raise cursor.refuse(start + at, "an FDE without its CIE")
-            yield cursor, cursor.cies[owner], start + body + 4
+            yield cursor, cursor.cies[start + owner], start + body + 4
         at = body + length
+    if at > len(data):
+        raise cursor.refuse(start + body, "reaches out of its section")
 
 
 def type_pointers(cursor: Cursor, lsda: int) -> Iterator[Pointer]:

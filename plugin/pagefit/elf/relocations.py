@@ -6,7 +6,7 @@ Tables are found by the dynamic section, as loaders find them.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pagefit.elf import aps2, relr
@@ -96,13 +96,13 @@ def columns(file: ElfFile, table: Table) -> list[array[int]]:
     return [words[number:rows:count] for number in range(count)]
 
 
-def places(file: ElfFile) -> Iterator[int]:
-    """The addresses of all words that dynamic relocations change. Raises InputError as `relocations` does."""
+def places(file: ElfFile) -> Iterator[Sequence[int]]:
+    """The addresses of all words that dynamic relocations change, by table. Raises InputError as `relocations` does."""
     for table in tables(file):
         if table.form in ("rel", "rela"):
-            yield from columns(file, table)[0]
+            yield columns(file, table)[0]
         else:
-            yield from (one.place for one in entries(file, table))
+            yield [one.place for one in entries(file, table)]
 
 
 def relocations(file: ElfFile) -> Iterator[Relocation]:

@@ -13,7 +13,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -251,7 +251,8 @@ def mapped(stream: IO[bytes], *, where: str = "") -> Iterator[ElfFile]:
     try:
         yield parse(data, where=where)
     finally:
-        data.close()
+        with suppress(BufferError):  # an error on its way out may still hold views: they end with it
+            data.close()
 
 
 def _sections(data: mmap.mmap | bytes, header: Header, size: int, where: str) -> tuple[Section, ...]:

@@ -30,9 +30,13 @@ class Column:
     def of(rows: Iterable[int], width: int) -> Column:
         """The column of some numbers."""
         code = _CODES[width]
-        if not (isinstance(rows, array) and rows.typecode == code):
-            rows = array(code, list(rows))  # twice as fast as from an iterator
+        if not (isinstance(rows, array) and rows.typecode in ("I", code)):
+            rows = array(code, rows if isinstance(rows, tuple) else list(rows))  # twice as fast as from an iterator
         data = _swapped(rows) if sys.byteorder == "big" else rows
+        if data.itemsize * 8 < width:
+            wide = array("I", bytes(width // 8 * len(rows)))
+            wide[::2] = data
+            data = wide
         return Column(int.from_bytes(data.tobytes(), "little"), len(rows), width)
 
     def rows(self) -> array[int]:
@@ -70,6 +74,10 @@ class Column:
         """The column with a number, which may be negative, added to the rows that are flagged."""
         return self._with(self.number + where.number * number)
 
+    def count(self) -> int:
+        """How many rows are flagged."""
+        return self.number.bit_count()
+
     def flagged(self) -> list[int]:
         """The numbers of the rows that are flagged, from 0."""
         return list(compress(range(self.length), self.flags()))
@@ -77,6 +85,10 @@ class Column:
     def take(self, numbers: Sequence[int]) -> Column:
         """The rows with these numbers, in their order."""
         return Column.of(take(self.rows(), numbers), self.width)
+
+    def head(self, count: int) -> Column:
+        """The first rows, up to all of them."""
+        return Column(self.number & (1 << count * self.width) - 1, count, self.width)
 
     def at_least(self, number: int) -> Column:
         """Which rows are not less than a number, which may be one that no row can hold."""

@@ -47,15 +47,25 @@ class Draft:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the result, as a loader would read them."""
-        out = bytearray()
-        for old, _, size in self.layout.spans(offset, length):
-            out += self.file.data[old : old + size] if old >= 0 else bytes(size)
+        data = self.file.data
+        spans = self.layout.spans(offset, length)
+        copied = b"".join(data[old : old + size] if old >= 0 else bytes(size) for old, _, size in spans)
+        if not self.changes(offset, length):
+            return copied
+        out = bytearray(copied)
         self.change(memoryview(out), offset)
         return bytes(out)
 
     def changes(self, offset: int, length: int) -> bool:
         """Whether bytes in a range of the result may differ from those that they are copied from."""
-        return bool(self.code.words) or any(self._changes(offset, offset + length))
+        if any(self._changes(offset, offset + length)):
+            return True
+        words = self.code.words.offsets
+        return any(
+            bisect_left(words, old - 3) < bisect_left(words, old + size)
+            for old, _, size in self.layout.spans(offset, length)
+            if old >= 0
+        )
 
     def change(self, window: memoryview, offset: int) -> None:
         """Make what was copied to an offset of the result what the result has there."""

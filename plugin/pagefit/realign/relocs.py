@@ -20,7 +20,7 @@ _IN_PLACE: Final = "RELATIVE, in place"
 
 
 def patches(file: ElfFile, moves: Moves) -> Iterator[Patch]:
-    """The tables with what changes in them, one patch each, and the words that repeat addends of RELA tables.
+    """The tables with what changes in them, and the words that repeat addends of RELA tables.
 
     RELR and Android's packed tables are decoded, moved and encoded again into the room they have. Raises Refused when
     the new table is longer.
@@ -73,17 +73,18 @@ def _plain(file: ElfFile, table: r.Table, moves: Moves) -> Iterator[Patch]:
     columns = _columns(file, table)
     places, infos, *addends = columns
     columns[0], moved = moves.carried(places)
-    stay = (moved ^ 1).flagged()
-    for place in places.take(stay).rows():
+    for place in places.take((moved ^ 1).flagged()).rows():
         if not moves.owns(place):
             raise InputError(f"a relocation changes {place:#x}, where nothing is", where=file.where)
-    count = places.length - len(stay)
-    if addends:
-        columns[2], moved = moves.carried(addends[0], among=_is_relative(file, infos))
-        count += moved.flags().count(1)
-    yield from _changed(file, table, _interleaved(file, columns), count)
-    if addends and table.address:  # no loader reads what tools are left
-        yield from _repeated(file, moved, places, addends[0].rows(), columns[2].rows())
+    count = moved.count()
+    if not addends:
+        yield from _changed(file, table, _interleaved(file, columns), count)
+        return
+    columns[2], moved = moves.carried(addends[0], among=_is_relative(file, infos))
+    rows = moved.flagged()
+    yield from _changed(file, table, _interleaved(file, columns), count + len(rows))
+    if table.address:  # no loader reads what tools are left
+        yield from _repeated(file, places.take(rows), addends[0].take(rows).rows(), columns[2].take(rows).rows())
 
 
 def _interleaved(file: ElfFile, columns: Sequence[Column]) -> bytes:
@@ -96,27 +97,21 @@ def _interleaved(file: ElfFile, columns: Sequence[Column]) -> bytes:
     return new.tobytes()
 
 
-def _repeated(
-    file: ElfFile, moved: Column, places: Column, addends: Sequence[int], new: Sequence[int]
-) -> Iterator[Patch]:
-    """The words at the places of some rows that hold the addend, too: gold writes them, other linkers on request."""
+def _repeated(file: ElfFile, places: Column, addends: Sequence[int], new: Sequence[int]) -> Iterator[Patch]:
+    """The words at some places that hold the addend, too: gold writes them, other linkers on request."""
     word = file.header.bits // 8
     shift, pack, addresses = word.bit_length() - 1, file.struct("P").pack, places.rows()
     for load in file.loads:
         first = -(-load.vaddr // word) * word
-        here = moved & places.between(first, max(first, load.file_vend - word + 1))
-        if here:
-            words = file.words(load.offset + first - load.vaddr, load.file_vend - first)
-            # Where a place is not aligned, this says nothing.
-            likely = (
-                row
-                for row in here.flagged()
-                if words[(at := addresses[row] - first) >> shift] == addends[row] or at % word
-            )
-            for row in likely:
-                offset, old = addresses[row] - load.delta, pack(addends[row])
-                if file.data[offset : offset + word] == old:
-                    yield Patch(offset, old, pack(new[row]), _IN_PLACE, addends[row])
+        here = places.between(first, max(first, load.file_vend - word + 1))
+        words = file.words(load.offset + first - load.vaddr, load.file_vend - first) if here else ()
+        for row in here.flagged():
+            at = addresses[row] - first
+            if at % word == 0 and words[at >> shift] != addends[row]:
+                continue
+            offset, old = addresses[row] - load.delta, pack(addends[row])
+            if file.data[offset : offset + word] == old:
+                yield Patch(offset, old, pack(new[row]), _IN_PLACE, addends[row])
 
 
 def _columns(file: ElfFile, table: r.Table) -> list[Column]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import zip_longest
+from typing import Final
 
 from pagefit.elf import relocations
 from pagefit.elf.sections import ElfFile
@@ -16,7 +17,7 @@ from pagefit.realign.arch import architecture
 from pagefit.realign.draft import Draft
 from pagefit.realign.patches import PACKED, Patch
 
-_WINDOW = 1 << 20
+_WINDOW: Final = 1 << 18
 
 
 def verify(draft: Draft, after: ElfFile) -> None:
@@ -31,6 +32,7 @@ def verify(draft: Draft, after: ElfFile) -> None:
 
 
 def _code(draft: Draft, after: ElfFile) -> None:
+    _bytes(draft, after)
     if len(draft.code):
         machine = architecture(after.header.machine, where=after.where)
         machine.verify(draft.file, after, draft.moves, draft.code)
@@ -39,7 +41,6 @@ def _code(draft: Draft, after: ElfFile) -> None:
 def _tables(draft: Draft, after: ElfFile) -> None:
     from pagefit.realign.references import tables
 
-    _bytes(draft, after)
     back = (patch for patch in tables(after, draft.moves.inverse()) if patch.kind not in PACKED)
     forth = (patch for patch in draft.tables if patch.kind not in PACKED)
     for meant, found in zip_longest(forth, back):  # in the same order: pieces never change places

@@ -52,8 +52,9 @@ def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
                 suspects[section.addr + row * word] = Reference(place, word, None, values[row], section.name)
     if suspects:
         low, high = min(suspects), max(suspects)
-        for place in [place for place in relocations.places(file) if low <= place <= high]:
-            suspects.pop(place, None)
+        for places in relocations.places(file):
+            for row in Column.of(places, 8 * word).between(low, high + 1).flagged():
+                suspects.pop(places[row], None)
     start = next((entry.address for entry in dynamic.entries(file)), None)
     first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
     for address, reference in suspects.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
@@ -26,11 +27,11 @@ def adrs(code: Code, moves: Moves) -> Iterator[Patch]:
 
 
 def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
-    for index in text.rare(a64.ADR):
+    for index in text.of(a64.ADR):
         word, pc = text.words[index], text.pc(index)
         target = a64.adr_target(word, pc)
         owner = _adr_owner(pc, target, moves)
-        if owner is None or not owner.delta or data(code, text, [index], "ADR"):
+        if owner is None or not owner.delta or data(code, text, [index], text.at([index]), "ADR"):
             continue
         moved = target + owner.delta
         new = a64.with_adr_target(word, pc, moved)
@@ -47,6 +48,18 @@ def _adrs(code: Code, text: Text, moves: Moves) -> Iterator[Patch]:
         pair = _bytes(page) + _bytes(a64.add_immediate(register, moved & UNIT - 1))
         target = max(target & -UNIT, owner.start)
         yield Patch(text.offset(pc - 4), _bytes(a64.NOP) + _bytes(word), pair, PAIR, target)
+
+
+def check_pair(after: ElfFile, place: int, patch: Patch, moves: Moves) -> None:
+    """Decode a pair that was made again at an address: it has to lead to where its target is now. Raises Refused."""
+    adr = int.from_bytes(patch.old[4:], "little")
+    raw = after.read(place, 8) or b""
+    page, add = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
+    register = adr & 31
+    as_meant = page & 0x9F00001F == a64.adrp(register) and add & ~(0xFFF << 10) == a64.add_immediate(register, 0)
+    formed = a64.adr_target(page, place) + (add >> 10 & 0xFFF)
+    if not as_meant or formed != a64.adr_target(adr, place + 4) + moves.delta(patch.target):
+        raise Refused(f"the result was not proved: the pair at {place:#x} is not as meant", where=after.where)
 
 
 def _adr_owner(pc: int, target: int, moves: Moves) -> Piece | None:

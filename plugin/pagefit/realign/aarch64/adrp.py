@@ -5,14 +5,17 @@ All of them at once, in columns, for a file may have a million.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final
 
+from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
+from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
-from pagefit.realign.aarch64.text import Text
+from pagefit.realign.aarch64.text import Text, find
 from pagefit.realign.aarch64.uses import data
 from pagefit.realign.columns import Column, take
 from pagefit.realign.moves import UNIT, Moves, Piece
@@ -23,69 +26,94 @@ _REACH: Final = 1 << 20
 #: Keeps distances above zero while pieces move.
 _FAR: Final = 1 << 24
 _PAGE: Final = UNIT.bit_length() - 1
+#: The bits of an ADRP that say nothing of where it leads.
+_UNCHANGED: Final = 0x9F00001F
 #: So many at a time, for the processor's cache to hold them and the code around them.
 _AT_ONCE: Final = 1 << 14
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
-def shares(code: Code) -> list[tuple[Text, Sequence[int]]]:
+def shares(code: Code) -> list[tuple[Text, array[int]]]:
     """All words of a file that may be ADRPs, by their indexes, in shares that are quickly looked at."""
-    return [
-        (text, text.candidates.adrps[first : first + _AT_ONCE])
-        for text in code.texts
-        for first in range(0, len(text.candidates.adrps), _AT_ONCE)
-    ]
+    found = [(text, find(text.data, a64.ADRP)) for text in code.texts]
+    return [(text, all_[first : first + _AT_ONCE]) for text, all_ in found for first in range(0, len(all_), _AT_ONCE)]
 
 
-def adrps(code: Code, shares: Iterable[tuple[Text, Sequence[int]]], moves: Moves, known: Sequence[int]) -> WordPatches:
-    """The ADRPs in some shares that lead to what moves. Raises Refused when one may be data, or can't be settled.
-
-    `known` are ascending addresses of words that are known to be instructions.
-    """
+def adrps(code: Code, shares: Iterable[tuple[Text, array[int]]], moves: Moves) -> WordPatches:
+    """The ADRPs in some shares that lead to what moves. Raises Refused when one may be data, or can't be settled."""
     found = WordPatches("ADRP")
     for text, indexes in shares:
-        _find(code, text, list(indexes), moves, known, found)
+        _find(code, text, indexes, moves, found)
     return found
 
 
-def _find(code: Code, text: Text, indexes: list[int], moves: Moves, known: Sequence[int], found: WordPatches) -> None:
+def check(code: Code, before: ElfFile, patches: WordPatches, moves: Moves) -> None:
+    """Decode what was written: each word has to be an ADRP that leads to where its target is now. Raises Refused."""
+    for text in code.texts:
+        section = before.sections[text.section.index]
+        start, end = (bisect_left(patches.offsets, offset) for offset in (section.offset, section.file_end))
+        for first in range(start, end, _AT_ONCE):
+            last = min(first + _AT_ONCE, end)
+            places = Column.of(patches.offsets[first:last], 64) + (section.addr - section.offset)
+            words = text.at(((places + -section.addr) >> 2).rows())
+            pages = (places >> _PAGE) + Column.of(_distances(words).rows(), 64) + -_REACH
+            targets, _ = moves.carried(Column.of(patches.targets[first:last], 64))
+            if pages ^ (targets >> _PAGE) or (words ^ Column.of(patches.old[first:last], 32)) & _UNCHANGED:
+                place = places.rows()[0]
+                raise Refused(
+                    f"the result was not proved: of the ADRPs at {place:#x} and behind, one is not as meant",
+                    where=code.file.where,
+                )
+
+
+def _find(code: Code, text: Text, indexes: array[int], moves: Moves, found: WordPatches) -> None:
     start = text.section.addr
     words = text.at(indexes)
-    distances = (words >> 3 & 0x1FFFFC | words >> 29 & 3) ^ _REACH  # in pages, and _REACH more
-    pages = distances + ((Column.of(indexes, 32) << 2) + start % UNIT >> _PAGE)
+    distances = _distances(words)
+    pages = distances + _pages(text, indexes)
     bias = start // UNIT - _REACH  # what it takes from a row to the number of a page
     moving, new = _carried(code, text, indexes, pages, bias, distances + _FAR, moves)
     if not moving:
         return
-    rows = moving.flagged()
-    odd = data(code, text, _unknown(text, take(indexes, rows), known), "ADRP")
+    indexes, (words, pages, new) = _those(moving, indexes, (words, pages, new))
+    odd = data(code, text, indexes, words, "ADRP")
     if odd:
-        rows = [row for row in rows if indexes[row] not in odd]
-    chosen, words, pages, new = take(indexes, rows), words.take(rows), pages.take(rows), new.take(rows)
+        kept = Column.of((index not in odd for index in indexes), 32)
+        indexes, (words, pages, new) = _those(kept, indexes, (words, pages, new))
     lost = new.between(_FAR, _FAR + 2 * _REACH) ^ 1
     if lost:
-        index = next(compress(chosen, lost.flags()))
+        index = next(compress(indexes, lost.flags()))
         raise Refused(f"the ADRP at {text.pc(index):#x} cannot reach what it leads to", where=code.file.where)
     new = new & 2 * _REACH - 1 ^ _REACH
-    found.offsets.extend(((Column.of(chosen, 64) << 2) + text.section.offset).rows())
+    found.offsets.extend(((Column.of(indexes, 64) << 2) + text.section.offset).rows())
     found.old.extend(words.rows())
     # What a64.with_adr_target says, for all.
-    found.new.extend((words & 0x9F00001F | (new & 3) << 29 | (new & 0x1FFFFC) << 3).rows())
-    pages = Column.of(pages.rows(), 64) + bias
-    targets = pages << _PAGE
+    found.new.extend((words & _UNCHANGED | (new & 3) << 29 | (new & 0x1FFFFC) << 3).rows())
+    targets = Column.of(pages.rows(), 64) + bias << _PAGE
     for piece in moves.moved:
-        targets = targets.plus(piece.start % UNIT, pages.equals(piece.start // UNIT))
+        number = piece.start // UNIT - bias
+        if piece.start % UNIT and number in range(1 << 32):
+            here = pages.equals(number)
+            targets = targets.plus(piece.start % UNIT, Column.of(here.rows(), 64))
     found.targets.extend(targets.rows())
 
 
-def _unknown(text: Text, indexes: Sequence[int], known: Sequence[int]) -> Sequence[int]:
-    """Those of some indexes whose addresses are not among ascending ones."""
-    places = ((Column.of(indexes, 64) << 2) + text.section.addr).rows()
-    first = bisect_left(known, places[0])
-    if known[first : first + len(places)] == places:
-        return []
-    others = frozenset(known)
-    return [index for index, place in zip(indexes, places, strict=True) if place not in others]
+def _distances(words: Column) -> Column:
+    """How many pages ADRPs lead forwards, and _REACH more."""
+    return (words >> 3 & 0x1FFFFC | words >> 29 & 3) ^ _REACH
+
+
+def _pages(text: Text, indexes: array[int]) -> Column:
+    """In which page of a section words lie, its first one being 0."""
+    return (Column.of(indexes, 32) << 2) + text.section.addr % UNIT >> _PAGE
+
+
+def _those(rows: Column, indexes: array[int], columns: Sequence[Column]) -> tuple[array[int], list[Column]]:
+    """The rows that are flagged."""
+    chosen = rows.flagged()
+    if len(chosen) == len(indexes):
+        return indexes, list(columns)
+    return array("I", take(indexes, chosen)), [column.take(chosen) for column in columns]
 
 
 def _carried(
@@ -94,8 +122,9 @@ def _carried(
     """Flags of the ADRPs that lead to what moves, and the distances to where it moves."""
     moving = gaps = pages ^ pages
     spans = [edge - bias for first, behind, _ in moves.pages for edge in (first, behind)]
-    # `_end` may lie on the page behind the last one.
-    parts = iter(pages.parts([*spans, max(piece.end for piece in moves.pieces) // UNIT + 1 - bias]))
+    # `_end` may lie on the page behind the last one; and no word may come to lead to what was not there.
+    end = max(piece.end + max(piece.delta, 0) for piece in moves.pieces)
+    parts = iter(pages.parts([*spans, end // UNIT + 1 - bias]))
     for (_, _, piece), here, gap in zip(moves.pages, parts, parts, strict=True):
         gaps |= gap
         if piece.delta:

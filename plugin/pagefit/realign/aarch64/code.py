@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -12,7 +13,7 @@ from pagefit.elf.functions import Functions
 from pagefit.elf.sections import ElfFile
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.flow import Function
-from pagefit.realign.aarch64.text import Candidates, Text, find, read
+from pagefit.realign.aarch64.text import Text, find, texts
 
 #: A function without unwind table: at most this many bytes around a place are looked at.
 _AROUND: Final = 4096
@@ -21,12 +22,12 @@ _AROUND: Final = 4096
 class Code:
     """All executable sections of a file, its functions, and its mapping symbols.
 
-    Sections whose candidates are known, by their numbers, are not searched for them.
+    Sections whose rare words are known, by their numbers, are not searched for them.
     """
 
-    def __init__(self, file: ElfFile, candidates: Mapping[int, Candidates]) -> None:
+    def __init__(self, file: ElfFile, rare: Mapping[int, array[int]]) -> None:
         self.file = file
-        self.texts = read(file, candidates)
+        self.texts = texts(file, rare)
         self.functions = Functions(file)
         self._targets: dict[int, frozenset[int]] = {}
         self._merged: dict[int, list[tuple[int, bool]]] = {}

@@ -25,7 +25,7 @@ def literals(code: Code, moves: Moves) -> Iterator[Patch]:
     Raises Refused for a literal load that reads moving data itself, or such a word whose use is not understood.
     """
     for text in code.texts:
-        for index in text.rare(a64.LITERAL):
+        for index in text.of(a64.LITERAL):
             word, pc = text.words[index], text.pc(index)
             target = a64.literal_target(word, pc)
             if moves.shift(target):
@@ -37,7 +37,7 @@ def literals(code: Code, moves: Moves) -> Iterator[Patch]:
                     )
             elif size := a64.literal_size(word):
                 yield from _distance(code, text, index, target, size, word & 31, moves)
-        for index in text.rare(a64.ADR):
+        for index in text.of(a64.ADR):
             yield from _named(code, text, index, moves)
 
 

@@ -28,7 +28,7 @@ def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch
     Raises Refused when a table's length is not proved, or an entry leads nowhere.
     """
     for text in code.texts:
-        for index in sorted([*text.rare(a64.LDRSW), *text.rare(a64.LDRSW_INDEXED)]):
+        for index in sorted([*text.of(a64.LDRSW), *text.of(a64.LDRSW_INDEXED)]):
             yield from _read(code, text, index, moves)
 
 

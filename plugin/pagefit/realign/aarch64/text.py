@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.realign.aarch64 import instructions as a64
@@ -20,25 +20,18 @@ _CHUNK: Final = 1 << 18
 _LINES: Final = b" " + b"\n" * 255
 
 
-class Candidates(NamedTuple):
-    """The indexes of all words of a section that may be ADRPs, and of those of the forms in a64.RARE."""
-
-    adrps: array[int]
-    rare: array[int]
-
-
 @dataclass(frozen=True)
 class Text:
-    """One executable section: its bytes, its words as numbers, and its candidates."""
+    """One executable section: its bytes, its words as numbers, and the indexes of those that may be of a64.RARE."""
 
     section: Section
-    data: bytes
+    data: memoryview
     words: Sequence[int]
-    candidates: Candidates
+    rare: array[int]
 
-    def rare(self, form: a64.Form) -> list[int]:
+    def of(self, form: a64.Form) -> list[int]:
         """The indexes of the words of one of the forms in a64.RARE."""
-        return [index for index in self.candidates.rare if a64.matches(self.words[index], form)]
+        return [index for index in self.rare if a64.matches(self.words[index], form)]
 
     def at(self, indexes: Sequence[int], ahead: int = 0) -> Column:
         """The words at some indexes, or `ahead` words behind them."""
@@ -53,19 +46,17 @@ class Text:
         return self.section.offset + pc - self.section.addr
 
 
-def read(file: ElfFile, candidates: Mapping[int, Candidates]) -> list[Text]:
-    """The executable sections of a file. Those whose candidates are known, by their numbers, are not searched."""
+def texts(file: ElfFile, rare: Mapping[int, array[int]]) -> list[Text]:
+    """The executable sections of a file. Those whose rare words are known, by their numbers, are not searched."""
     found = []
     for section in file.executable:
-        data = file.data[section.offset : section.offset + section.size // 4 * 4]
-        known = candidates.get(section.index)
-        known = known or Candidates(find(data, a64.ADRP), find(data, *a64.RARE))
-        found.append(Text(section, data, _numbers(data), known))
-    file.forget()
+        data = memoryview(file.data)[section.offset : section.offset + section.size // 4 * 4]
+        known = rare.get(section.index)
+        found.append(Text(section, data, _numbers(data), find(data, *a64.RARE) if known is None else known))
     return found
 
 
-def find(data: bytes, *forms: a64.Form) -> array[int]:
+def find(data: memoryview, *forms: a64.Form) -> array[int]:
     """The indexes of words that may be of one of some forms, going by their upper halves.
 
     The search runs in C: bytes become sets of forms, and what is in the sets of both bytes of a word ends a line of
@@ -73,13 +64,15 @@ def find(data: bytes, *forms: a64.Form) -> array[int]:
     """
     found = array("I")
     top, second = _marks(forms, 24), _marks(forms, 16)
+    alone = min(second) == (1 << len(forms)) - 1  # the other byte never speaks against a form
+    top = top.translate(_LINES) if alone else top
     for at in range(0, len(data) // 4, _CHUNK):
-        part = data[4 * at + 3 : 4 * (at + _CHUNK) : 4].translate(top)
-        if min(second) < (1 << len(forms)) - 1:  # some byte speaks against some form
-            both = int.from_bytes(part, "little")
-            both &= int.from_bytes(data[4 * at + 2 : 4 * (at + _CHUNK) : 4].translate(second), "little")
-            part = both.to_bytes(len(part), "little")
-        lines = part.translate(_LINES).splitlines(keepends=True)
+        words = bytes(data[4 * at : 4 * (at + _CHUNK)])
+        part = words[3::4].translate(top)
+        if not alone:
+            both = int.from_bytes(part, "little") & int.from_bytes(words[2::4].translate(second), "little")
+            part = both.to_bytes(len(part), "little").translate(_LINES)
+        lines = part.splitlines(keepends=True)
         if not lines[-1].endswith(b"\n"):
             lines.pop()
         found.extend(array("I", list(islice(accumulate(map(len, lines), initial=at - 1), 1, None))))
@@ -95,10 +88,10 @@ def _marks(forms: tuple[a64.Form, ...], shift: int) -> bytes:
     )
 
 
-def _numbers(data: bytes) -> Sequence[int]:
+def _numbers(data: memoryview) -> Sequence[int]:
     """Instructions as numbers; they are little-endian everywhere."""
     if sys.byteorder == "little":
-        return memoryview(data).cast("I")
+        return data.cast("I")
     words = array("I", data)
     words.byteswap()
     return words

@@ -16,20 +16,19 @@ from pagefit.realign.columns import Column, take
 _NEAR: Final = 16
 
 
-def data(code: Code, text: Text, indexes: Sequence[int], name: str) -> set[int]:
+def data(code: Code, text: Text, indexes: Sequence[int], words: Column, name: str) -> set[int]:
     """Those of ascending indexes whose words look like instructions that lead to moving data, but are data.
 
     Raises Refused, naming the instruction, in doubt.
     """
+    runs = [(run, marked) for run, marked in code.runs(text, indexes) if not marked]
+    unused = set(_unused(text, indexes, words & 31)) if runs else set()
     found: set[int] = set()
-    for run, marked in code.runs(text, indexes):
-        if marked:
-            continue
-        unused = set(_unused(text, run))
+    for run, marked in runs:
         if marked is None:
-            found |= {index for index in unused if not _is_code(code, text, index, name)}
+            found |= {index for index in sorted(unused.intersection(run)) if not _is_code(code, text, index, name)}
         else:
-            _check_data(code, text, unused.symmetric_difference(run), name)
+            _check_data(code, text, sorted(set(run) - unused), name)
             found.update(run)
     return found
 
@@ -54,25 +53,28 @@ def _check_data(code: Code, text: Text, indexes: Iterable[int], name: str) -> No
             raise _doubt(code, pc, name)
 
 
-def _unused(text: Text, indexes: Sequence[int]) -> Iterator[int]:
+def _unused(text: Text, indexes: Sequence[int], registers: Column) -> Iterator[int]:
     """Those of some words that form an address in a register which nothing close behind them is seen to use.
 
     The search ends where control may not go on, and at what is no instruction.
     """
     end = bisect_left(indexes, len(text.words) - _NEAR)
     yield from indexes[end:]
-    waiting = indexes[:end]
-    registers = text.at(waiting) & 31
+    waiting, registers = indexes[:end], registers.head(end)
     for ahead in range(1, _NEAR + 1):
-        here = text.at(waiting, ahead)
-        uses = _are(here, a64.ADD_IMMEDIATE) | _are(here, a64.UNSIGNED_OFFSET)
-        uses &= (here >> 5 & 31).equals(registers)
-        ends = _are(here, a64.BRANCH_REGISTER) & (_are(here, a64.CALL_REGISTER) ^ 1)
+        if not waiting:
+            return
+        words = text.at(waiting, ahead)
+        uses = _are(words, a64.ADD_IMMEDIATE) | _are(words, a64.UNSIGNED_OFFSET)
+        others = ((uses & (words >> 5 & 31).equals(registers)) ^ 1).flagged()
+        waiting, words, registers = take(waiting, others), words.take(others), registers.take(others)
+        ends = _are(words, a64.BRANCH_REGISTER) & (_are(words, a64.CALL_REGISTER) ^ 1)
         for form in (a64.BRANCH, *a64.UNALLOCATED):
-            ends |= _are(here, form)
-        yield from take(waiting, (ends & (uses ^ 1)).flagged())
-        on = ((ends | uses) ^ 1).flagged()
-        waiting, registers = take(waiting, on), registers.take(on)
+            ends |= _are(words, form)
+        if ends:
+            yield from take(waiting, ends.flagged())
+            on = (ends ^ 1).flagged()
+            waiting, registers = take(waiting, on), registers.take(on)
     yield from waiting
 
 
