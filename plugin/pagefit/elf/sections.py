@@ -207,11 +207,12 @@ class ElfFile:
     def words(self, offset: int, size: int) -> array[int]:
         """The words of the file's class in `size` bytes at a file offset, as numbers; a rest of a word is left out."""
         word = self.header.bits // 8
-        return self.numbers("Q" if word == 8 else "I", self.data[offset : offset + size // word * word])
+        return self.numbers("Q" if word == 8 else "I", memoryview(self.data)[offset : offset + size // word * word])
 
-    def numbers(self, code: str, data: bytes) -> array[int]:
+    def numbers(self, code: str, data: bytes | memoryview) -> array[int]:
         """The numbers in some bytes of the file, all of the kind that `array` calls `code`."""
-        found = array(code, data)
+        found = array(code)
+        found.frombytes(data)
         if self.header.byteorder != sys.byteorder:
             found.byteswap()
         return found

@@ -12,11 +12,13 @@ from pagefit.elf import relocations as r
 from pagefit.elf.dynamic import DT_ANDROID_RELASZ, DT_ANDROID_RELSZ, entries
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError, Refused
-from pagefit.realign.columns import Column
+from pagefit.realign.columns import Column, take
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
 _IN_PLACE: Final = "RELATIVE, in place"
+#: So many relocations at a time: the same memory serves all of them.
+_AT_ONCE: Final = 1 << 14
 
 
 def patches(file: ElfFile, moves: Moves) -> Iterator[Patch]:
@@ -69,14 +71,21 @@ def _changed(file: ElfFile, table: r.Table, new: bytes, count: int = 1) -> Itera
 
 
 def _plain(file: ElfFile, table: r.Table, moves: Moves) -> Iterator[Patch]:
-    """A REL or RELA table with places and the addends of relative relocations moved; then words that repeat these."""
+    """A REL or RELA table with places and the addends of relative relocations moved; and words that repeat these."""
+    record = (3 if table.form == "rela" else 2) * file.header.bits // 8
+    for first in range(0, table.size // record * record, _AT_ONCE * record):
+        size = min(_AT_ONCE * record, table.size - first)
+        yield from _part(file, table._replace(offset=table.offset + first, size=size), moves)
+
+
+def _part(file: ElfFile, table: r.Table, moves: Moves) -> Iterator[Patch]:
     columns = _columns(file, table)
     places, infos, *addends = columns
     columns[0], moved = moves.carried(places)
-    for place in places.take((moved ^ 1).flagged()).rows():
+    count = moved.count()
+    for place in places.take((moved ^ 1).flagged()).rows() if count < places.length else ():
         if not moves.owns(place):
             raise InputError(f"a relocation changes {place:#x}, where nothing is", where=file.where)
-    count = moved.count()
     if not addends:
         yield from _changed(file, table, _interleaved(file, columns), count)
         return
@@ -103,13 +112,18 @@ def _repeated(file: ElfFile, places: Column, addends: Sequence[int], new: Sequen
     shift, pack, addresses = word.bit_length() - 1, file.struct("P").pack, places.rows()
     for load in file.loads:
         first = -(-load.vaddr // word) * word
-        here = places.between(first, max(first, load.file_vend - word + 1))
-        words = file.words(load.offset + first - load.vaddr, load.file_vend - first) if here else ()
-        for row in here.flagged():
-            at = addresses[row] - first
+        rows = places.between(first, max(first, load.file_vend - word + 1)).flagged()
+        if not rows:
+            continue
+        chosen = take(addresses, rows)
+        first = min(chosen) // word * word
+        words = file.words(load.offset + first - load.vaddr, max(chosen) + word - first)
+        delta = load.delta
+        for row, place in zip(rows, chosen, strict=True):
+            at = place - first
             if at % word == 0 and words[at >> shift] != addends[row]:
                 continue
-            offset, old = addresses[row] - load.delta, pack(addends[row])
+            offset, old = place - delta, pack(addends[row])
             if file.data[offset : offset + word] == old:
                 yield Patch(offset, old, pack(new[row]), _IN_PLACE, addends[row])
 

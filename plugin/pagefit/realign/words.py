@@ -51,10 +51,9 @@ def got(file: ElfFile, moves: Moves) -> Iterator[Reference]:
                 place = section.offset + row * word
                 suspects[section.addr + row * word] = Reference(place, word, None, values[row], section.name)
     if suspects:
-        low, high = min(suspects), max(suspects)
         for places in relocations.places(file):
-            for row in Column.of(places, 8 * word).between(low, high + 1).flagged():
-                suspects.pop(places[row], None)
+            for place in set(suspects).intersection(places):
+                del suspects[place]
     start = next((entry.address for entry in dynamic.entries(file)), None)
     first = dynamic.tags(file).get(dynamic.DT_PLTGOT)
     for address, reference in suspects.items():
