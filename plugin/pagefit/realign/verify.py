@@ -17,22 +17,36 @@ from pagefit.realign.arch import architecture
 from pagefit.realign.draft import Draft
 from pagefit.realign.patches import PACKED, Patch
 
-_WINDOW: Final = 1 << 18
+_WINDOW: Final = 1 << 17
+#: So much of a file's bytes is held in memory while they are compared.
+_HELD: Final = 1 << 22
 
 
 def verify(draft: Draft, after: ElfFile) -> None:
     """Prove that `after`, read from the file just written, is what `draft` says. Raises Refused when it isn't."""
     if after.image != draft.image or after.sections != draft.sections:
         raise _failed(draft, "its headers are not those that were planned")
+    if after.image.size != draft.layout.size:
+        raise _failed(draft, "its size is not what was planned")
     if not draft.moves.moved:
         return
     from pagefit.children import beside  # not needed for most files
 
-    beside(lambda: _tables(draft, after), lambda: _code(draft, after), draft.layout.size)
+    size = draft.layout.size
+    half = size // 2
+
+    def others() -> None:
+        _tables(draft, after)
+        _bytes(draft, after, half, size)
+
+    def own() -> None:
+        _code(draft, after)
+        _bytes(draft, after, 0, half)
+
+    beside(others, own, size)
 
 
 def _code(draft: Draft, after: ElfFile) -> None:
-    _bytes(draft, after)
     if len(draft.code):
         machine = architecture(after.header.machine, where=after.where)
         machine.verify(draft.file, after, draft.moves, draft.code)
@@ -54,15 +68,15 @@ def _undoes(found: Patch, meant: Patch, draft: Draft) -> bool:
     return (found.offset, found.old, found.new) == (draft.layout.offset(meant.offset), meant.new, meant.old)
 
 
-def _bytes(draft: Draft, after: ElfFile) -> None:
-    """Every byte is what the draft says: the original's, a zero, or changed for a reason."""
-    if after.image.size != draft.layout.size:
-        raise _failed(draft, "its size is not what was planned")
-    for at in range(0, draft.layout.size, _WINDOW):
-        if after.read_at(at, _WINDOW) != draft.read(at, _WINDOW):
+def _bytes(draft: Draft, after: ElfFile, start: int, end: int) -> None:
+    """Every byte in a range is what the draft says: the original's, a zero, or changed for a reason."""
+    for at in range(start, end, _WINDOW):
+        length = min(_WINDOW, end - at)
+        if after.read_at(at, length) != draft.read(at, length):
             raise _failed(draft, f"bytes near offset {at:#x} changed without a reason")
-        draft.file.forget()
-        after.forget()
+        if at % _HELD < _WINDOW:
+            draft.file.forget()
+            after.forget()
 
 
 def _relocations(draft: Draft, after: ElfFile) -> None:

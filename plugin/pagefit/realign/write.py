@@ -11,7 +11,7 @@ from pagefit.children import beside
 from pagefit.realign.draft import Draft
 from pagefit.realign.extents import Extent
 
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 17
 
 
 def write(draft: Draft, old: IO[bytes], new: IO[bytes]) -> None:

@@ -5,6 +5,7 @@ Instructions are little-endian in both byte orders. Nothing here knows of files;
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, TypeAlias
 
 NOP: Final = 0xD503201F
@@ -103,11 +104,14 @@ def literal_size(word: int) -> int:
     return {0x18: 4, 0x98: 4, 0x58: 8}.get(word >> 24, 0)
 
 
-def add_registers(word: int) -> tuple[int, int] | None:
-    """(Rn, Rm) of ADD Xd, Xn, Xm, unshifted or extended by SXTW/SXTX #0; None for others."""
-    if word & 0xFFE0FC00 == 0x8B000000 or word & 0xFFE0DC00 == 0x8B20C000:
-        return base(word), word >> 16 & 31
-    return None
+@cache
+def additions(one: int, other: int) -> frozenset[int]:
+    """ADD of two registers in either order, unshifted or extended by SXTW/SXTX #0, without the lowest bits (Rd)."""
+    return frozenset(
+        form | first << 5 | second << 16
+        for form in (0x8B000000, 0x8B20C000, 0x8B20E000)
+        for first, second in ((one, other), (other, one))
+    )
 
 
 def branch_target(word: int, pc: int) -> int | None:

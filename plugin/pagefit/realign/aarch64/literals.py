@@ -89,7 +89,5 @@ def _added_to(text: Text, index: int, loaded: int, place: int) -> bool:
         for at in near
         if a64.matches(text.words[at], a64.ADR) and a64.adr_target(text.words[at], text.pc(at)) == place
     }
-    return any(
-        operands is not None and loaded in operands and bases & set(operands)
-        for operands in (a64.add_registers(text.words[at]) for at in near)
-    )
+    sums = {word for base in bases for word in a64.additions(base, loaded)}
+    return any(text.words[at] & -32 in sums for at in near)

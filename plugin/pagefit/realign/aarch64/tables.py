@@ -7,6 +7,7 @@ table. Their length is proved by the comparison that guards the index, or by the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from pagefit.elf import symbols
 from pagefit.elf.sections import ElfFile
@@ -19,7 +20,9 @@ from pagefit.realign.arch import RelativeTable
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 
-_KIND = "relative table"
+_KIND: Final = "relative table"
+#: How far behind the load the addition is looked for (instructions).
+_NEAR: Final = 11
 
 
 def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:
@@ -62,15 +65,13 @@ def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[Re
 
 def _added(text: Text, index: int, base: int, loaded: int) -> bool:
     """Whether the loaded distance is added to the base, and the sum is not branched to (a jump table leads to code)."""
-    for at in range(index + 1, min(index + 12, len(text.words))):
-        word = text.words[at]
-        operands = a64.add_registers(word)
-        if operands is not None and set(operands) == {base, loaded}:
-            following = text.words[at + 1 : at + 4]
-            return not any(w & 0xFE1F0000 == 0xD61F0000 and a64.base(w) == word & 31 for w in following)
-        if a64.writes(word, loaded) or a64.writes(word, base):
-            return False
-    return False
+    near = text.words[index + 1 : index + 1 + _NEAR]
+    sums = a64.additions(base, loaded)
+    found = next((at for at, word in enumerate(near) if word & -32 in sums), None)
+    if found is None or any(a64.writes(word, loaded) or a64.writes(word, base) for word in near[:found]):
+        return False
+    following = text.words[index + 2 + found : index + 5 + found]
+    return not any(word & 0xFE1F0000 == 0xD61F0000 and a64.base(word) == near[found] & 31 for word in following)
 
 
 def _targets(file: ElfFile, moves: Moves, start: int, first: int, limit: int) -> Iterator[int]:

@@ -15,7 +15,7 @@ from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.columns import Column, take
 
 #: So many words are searched at a time: the lines are short-lived.
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 15
 #: Ends a line at each byte that is not zero.
 _LINES: Final = b" " + b"\n" * 255
 

@@ -36,13 +36,14 @@ def data(code: Code, text: Text, indexes: Sequence[int], words: Column, name: st
 def _is_code(code: Code, text: Text, index: int, name: str) -> bool:
     """Whether a word that no mark explains, and nothing near it uses, is an instruction. Raises Refused in doubt."""
     pc = text.pc(index)
+    plausible, framed = code.plausible(text, pc), code.functions.around(pc) is not None
+    if plausible and framed:
+        return True
     if code.function(text, pc).low_bits(pc):
         return True
-    if not code.plausible(text, pc):
-        return False
-    if code.functions.around(pc) is None:
+    if plausible:
         raise _doubt(code, pc, name)
-    return True
+    return False
 
 
 def _check_data(code: Code, text: Text, indexes: Iterable[int], name: str) -> None:
