@@ -9,7 +9,7 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -29,6 +29,8 @@ from pagefit.manifest import Origin, Subject
 Compression = Literal["xz", "zst", "gz"]
 
 _PIECE: Final = 1 << 18
+#: So much of a wheel's ELF files (bytes) is decompressed once, for the manifest, and kept for the archive behind it.
+_KEPT: Final = 64 << 20
 #: Where the folders of a wheel's `.data` folder go, below the prefix that the rest of the wheel is unpacked into.
 _SCHEMES: Final = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers": "include/"}
 
@@ -38,8 +40,7 @@ class _Artifact(NamedTuple):
     entry: Mapping[str, object]
 
 
-#: Every ELF file by its installed path, sorted by that, and a way to open it: nothing is read before its turn, and
-#: nothing is kept behind it.
+#: Every ELF file by its installed path, sorted by that, and a way to open it: nothing is read before its turn.
 Files = Sequence[tuple[str, Callable[[], Member]]]
 
 
@@ -61,8 +62,13 @@ def write(
     entries = {entry.name: entry for entry in zipdirectory.read_directory(archive).entries}
     # What lies in an archive within the wheel is not installed.
     names = [member.names[1] for member in walk(wheel) if len(member.names) == 2]
-    files = [(_installed(name), partial(zipmembers.whole, archive, entries[name])) for name in names]
-    files.sort(key=lambda pair: pair[0])
+    files: list[tuple[str, Callable[[], Member]]] = []
+    room = _KEPT
+    for path, entry in sorted((_installed(name), entries[name]) for name in names):
+        opened = partial(zipmembers.whole, archive, entry)
+        fits = entry.size <= room
+        room -= entry.size if fits else 0
+        files.append((path, cache(opened) if fits else opened))
     subject = Subject(name, str(version), tag)
     return _write(files, folder / wheel.stem, subject, compression, origins, {}, where=str(wheel))
 

@@ -61,7 +61,7 @@ def check(code: Code, before: ElfFile, patches: WordPatches, moves: Moves) -> No
             if pages ^ (targets >> _PAGE) or (words ^ Column.of(patches.old[first:last], 32)) & _UNCHANGED:
                 place = places.rows()[0]
                 raise Refused(
-                    f"the result was not proved: of the ADRPs at {place:#x} and behind, one is not as meant",
+                    f"the result was not proved: of the ADRPs from {place:#x} on, one is not as meant",
                     where=code.file.where,
                 )
 
