@@ -16,7 +16,10 @@ from installer.sources import WheelFile
 from pagefit import align
 from pagefit.align import Action, Request
 from pagefit.errors import InputError
+from support import lab, tails
 from support.packages import numpy_clean, numpy_damaged
+
+SOURCE = "int bss[BSS]; int data = 3; static int *pointer = &data; int run(int x) { bss[x & 7] += x; return *pointer; }"
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,21 @@ def test_a_broken_input_is_named_and_untouched(tmp_path: Path, content: bytes) -
     else:
         assert not align.path(path, Request()).outcomes
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("cls", "bss"), [("a", 40), ("b", 1 << 20), ("c", 40)])
+def test_mending_a_library_imports_nothing_that_takes_longer_than_mending_it(
+    cls: str, bss: int, tmp_path: Path
+) -> None:
+    flags = ["-shared", f"-DBSS={bss}", "-Wl,-z,common-page-size=4096"]
+    library = lab.build("aarch64", tmp_path / "x.so", SOURCE, page_size=4096 if cls == "c" else 65536, flags=flags)
+    if cls != "c":
+        tails.damage(library)
+    code = "import sys; from pagefit.cli.main import main; main(['align', 'x.so']); print(*sys.modules)"
+    command = [sys.executable, "-S", "-c", code]
+    found = {**os.environ, "PYTHONPATH": str(Path(align.__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=found, check=True)
+    assert f"realigned: class {cls}" in done.stdout
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "pagefit.realign.engine" in loaded
+    assert loaded & {"argparse", "dataclasses", "inspect", "json", "pickle", "shutil", "tempfile"} == set()

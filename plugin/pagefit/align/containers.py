@@ -104,17 +104,25 @@ class _Scratch:
                 near = os.path.dirname(near)
             # Where nothing can be written, what is wrong with a file can still be said.
             if near and os.access(near, os.W_OK):
-                import shutil
-
                 # Not `tempfile`: it takes long to import, and every file that is mended alone would wait for it.
                 self._folder = Path(near, f".pagefit-{os.urandom(8).hex()}")
                 self._folder.mkdir(0o700)
-                self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+                self._stack.callback(_remove, self._folder)
             else:
                 from tempfile import TemporaryDirectory
 
                 self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="pagefit-")))
         return self._folder
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, with what lies in it: most often all of it has been renamed, and nothing does."""
+    try:
+        folder.rmdir()
+    except OSError:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Outcome], dict[str, Path]]:

@@ -14,7 +14,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -102,17 +101,17 @@ class Section(NamedTuple):
         return bool(self.flags & SHF_TLS)
 
 
-@dataclass(frozen=True)
 class ElfFile:
     """A whole ELF file: its bytes, its headers, its sections (empty when there is no section header table).
 
     `data` is anything that slices to bytes (a map of the file, or bytes). `where` names the file in errors.
     """
 
-    data: mmap.mmap | bytes
-    image: Image
-    sections: tuple[Section, ...]
-    where: str
+    def __init__(self, data: mmap.mmap | bytes, image: Image, sections: tuple[Section, ...], where: str) -> None:
+        self.data = data
+        self.image = image
+        self.sections = sections
+        self.where = where
 
     @property
     def header(self) -> Header:

@@ -16,10 +16,9 @@ The contract, the same for every architecture:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
@@ -28,8 +27,7 @@ from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, WordPatches
 
 
-@dataclass(frozen=True, slots=True)
-class RelativeTable:
+class RelativeTable(NamedTuple):
     """A lookup table of 32-bit distances from its own start, and the proof of its length.
 
     `address` is the table's (in the original), `count` its entries; `reader` the address of the instruction that
@@ -37,12 +35,11 @@ class RelativeTable:
     """
 
     address: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     reader: int
     guard: int
 
 
-@dataclass(frozen=True, slots=True)
 class CodeReferences:
     """All references from code into moved pieces: the patches, and the tables that were proved on the way.
 
@@ -50,10 +47,19 @@ class CodeReferences:
     offset occurs once. `candidates` are for the architecture itself: by a section's number, what it had to look at.
     """
 
-    words: WordPatches = field(default_factory=WordPatches)
-    others: tuple[Patch, ...] = ()
-    tables: tuple[RelativeTable, ...] = ()
-    candidates: Mapping[int, Any] = field(default_factory=dict)
+    __slots__ = ("candidates", "others", "tables", "words")
+
+    def __init__(
+        self,
+        words: WordPatches | None = None,
+        others: tuple[Patch, ...] = (),
+        tables: tuple[RelativeTable, ...] = (),
+        candidates: Mapping[int, Any] | None = None,
+    ) -> None:
+        self.words = WordPatches() if words is None else words
+        self.others = others
+        self.tables = tables
+        self.candidates = {} if candidates is None else candidates
 
     def __len__(self) -> int:
         return len(self.words) + len(self.others)

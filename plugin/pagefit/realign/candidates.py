@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
@@ -23,8 +21,7 @@ _BSS_AT_MOST: Final = 1 << 20
 _TAIL: Final = (".dynstr", ".dynsym", ".hash", ".gnu.hash", ".gnu.version", ".dynamic", ".note", ".rel", ".interp")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One way: its class, and where every part would go."""
 
     cls: Class
@@ -53,7 +50,7 @@ def candidates(file: ElfFile, page: int, layout: Layout) -> Iterator[Candidate |
         yield _try(file, "c", choice, policy)
     # Where references to RELRO's data cannot all be found, it can stay, and only what follows it moves.
     choice = constants_apart(file, cut, page)
-    staying = _try(file, "c", choice, dataclasses.replace(policy, movable=lambda part: part.writable, shared=True))
+    staying = _try(file, "c", choice, policy._replace(movable=lambda part: part.writable, shared=True))
     if isinstance(staying, Candidate) and any(one.glued and one.part.relro for one in staying.placed):
         yield staying
 

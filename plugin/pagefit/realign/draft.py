@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Final
@@ -28,7 +26,6 @@ _WORD: Final = struct.Struct("<I")
 _SHORT: Final = 64
 
 
-@dataclass(frozen=True)
 class Draft:
     """What the result will be: its headers, where its bytes come from, and which bytes change.
 
@@ -36,14 +33,29 @@ class Draft:
     `tables` and of `code` are in terms of the original.
     """
 
-    file: ElfFile
-    moves: Moves
-    layout: FileLayout
-    image: Image
-    sections: tuple[Section, ...]
-    headers: tuple[tuple[int, bytes], ...]
-    code: CodeReferences = field(default_factory=CodeReferences)
-    tables: tuple[Patch, ...] = ()
+    def __init__(
+        self,
+        file: ElfFile,
+        moves: Moves,
+        layout: FileLayout,
+        image: Image,
+        sections: tuple[Section, ...],
+        headers: tuple[tuple[int, bytes], ...],
+        code: CodeReferences | None = None,
+        tables: tuple[Patch, ...] = (),
+    ) -> None:
+        self.file = file
+        self.moves = moves
+        self.layout = layout
+        self.image = image
+        self.sections = sections
+        self.headers = headers
+        self.code = CodeReferences() if code is None else code
+        self.tables = tables
+
+    def patched(self, tables: tuple[Patch, ...], code: CodeReferences | None = None) -> Draft:
+        """The same draft, with the patches of references."""
+        return Draft(self.file, self.moves, self.layout, self.image, self.sections, self.headers, code, tables)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the result, as a loader would read them."""
@@ -114,7 +126,7 @@ def draft(file: ElfFile, placed: Sequence[Placed], page: int, without: Collectio
     if len(segments) * header.phentsize > room:
         headers.append((phoff, bytes(room)))
         phoff, segments = _rehoused(file, segments, placed, layout) or _appended(file, segments, layout, page)
-        layout = dataclasses.replace(layout, size=max(layout.size, phoff + len(segments) * header.phentsize))
+        layout = FileLayout(layout.extents, max(layout.size, phoff + len(segments) * header.phentsize))
     elif len(segments) < header.phnum:
         segments = tables.with_table_at(segments, phoff, None, header.phentsize)
     shoff = layout.offset(header.shoff) if header.shoff else 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import shutil
 import stat
 from collections import Counter
 from itertools import chain
@@ -39,6 +37,8 @@ def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_
     with open_elf(source) as file:
         if _loads(file, page_size):
             if source != target:
+                import shutil
+
                 shutil.copy2(source, target)
             return Realigned(_unchanged(file, page_size, layout))
         cls, best = draft_for(file, page_size, layout, drop_debug)
@@ -90,11 +90,11 @@ def _patched(file: ElfFile, candidate: Candidate, page_size: int, drop_debug: bo
         return tuple(references.tables(file, best.moves, debug=not dropped))
 
     if candidate.cls != "c":
-        return dataclasses.replace(best, tables=tables())
+        return best.patched(tables())
     machine = architecture(file.header.machine, where=file.where)
     patches, code = beside(tables, lambda: machine.references(file, best.moves), file.image.size)
     file.forget()
-    return dataclasses.replace(best, tables=patches, code=code)
+    return best.patched(patches, code)
 
 
 def _class(best: Draft, candidate: Candidate) -> Class:

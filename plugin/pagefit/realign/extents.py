@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -28,12 +27,12 @@ class Extent(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True)
 class FileLayout:
     """All extents, by new offset, and the size of the result in bytes. Between extents the result has zeros."""
 
-    extents: tuple[Extent, ...]
-    size: int
+    def __init__(self, extents: tuple[Extent, ...], size: int) -> None:
+        self.extents = extents
+        self.size = size
 
     @cached_property
     def _by_old(self) -> list[Extent]:

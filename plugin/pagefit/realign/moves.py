@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.errors import Refused
 from pagefit.realign.columns import Column
@@ -21,8 +20,7 @@ from pagefit.realign.columns import Column
 UNIT: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The addresses `start <= x < end` of the original file, which move by `delta` bytes (0: it stays)."""
 
     start: int
@@ -30,11 +28,11 @@ class Piece:
     delta: int
 
 
-@dataclass(frozen=True)
 class Moves:
     """All pieces of a file, ascending and disjoint. Addresses are those of the original file."""
 
-    pieces: tuple[Piece, ...]
+    def __init__(self, pieces: tuple[Piece, ...]) -> None:
+        self.pieces = pieces
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -6,10 +6,9 @@ either the LOAD is cut there, or it moves as a whole until RELRO ends on a page 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise, zip_longest
+from typing import NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
@@ -18,8 +17,7 @@ from pagefit.errors import InputError
 from pagefit.realign.moves import UNIT
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """The addresses `start <= x < end` of one LOAD (original addresses); those before `file_end` have file bytes.
 
     `relro` tells that RELRO protects the part. `relro_end` is where RELRO ends inside a part that was not cut.
@@ -89,8 +87,8 @@ def constants_apart(file: ElfFile, parts: Sequence[Part], page: int) -> tuple[Pa
         place = following.start & -page if following and following.relro else 0
         code = max((s.end for s in file.executable if part.start <= s.addr < part.end), default=part.start)
         if part.executable and code <= place < part.file_end == part.end:
-            found.append(dataclasses.replace(part, end=place, file_end=place))
-            found.append(dataclasses.replace(part, start=place, constants=True))
+            found.append(part._replace(end=place, file_end=place))
+            found.append(part._replace(start=place, constants=True))
         else:
             found.append(part)
     return tuple(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 #: Kinds of patches that replace a whole table which has several encodings.
@@ -41,7 +40,6 @@ class Reference(NamedTuple):
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
 class WordPatches:
     """Patches of 32-bit words, all of one kind, ascending: columns, since a file can have a million of them.
 
@@ -49,11 +47,14 @@ class WordPatches:
     `new`.
     """
 
-    kind: str = ""
-    offsets: array[int] = field(default_factory=lambda: array("Q"))
-    old: array[int] = field(default_factory=lambda: array("I"))
-    new: array[int] = field(default_factory=lambda: array("I"))
-    targets: array[int] = field(default_factory=lambda: array("Q"))
+    __slots__ = ("kind", "new", "offsets", "old", "targets")
+
+    def __init__(self, kind: str = "") -> None:
+        self.kind = kind
+        self.offsets = array("Q")
+        self.old = array("I")
+        self.new = array("I")
+        self.targets = array("Q")
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -10,8 +10,7 @@ With the same walk: nothing may move (classes a0, a1), only the tail may (b), or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pagefit.errors import Refused
 from pagefit.realign.moves import UNIT, Moves, Piece, moves
@@ -20,8 +19,7 @@ from pagefit.realign.parts import Part
 _RELINK = "Link it again with -Wl,-z,max-page-size={0} -Wl,-z,common-page-size={0}."
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What the walk may do. Sizes in bytes.
 
     `unit`: moves are multiples of it. `movable`: whether a part's address may change. `relro`: whether RELRO must have
@@ -40,8 +38,7 @@ class Policy:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A part with its move (bytes), its new file offset, and whether it is glued to the part before.
 
     `end` is the new address behind its last byte of memory: RELRO is stretched to the end of its page.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Layout = Literal["dense", "padded"]
 
@@ -11,8 +10,7 @@ Layout = Literal["dense", "padded"]
 Class = Literal["fits", "a0", "a1", "b", "c"]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What would be done to one file. Sizes in bytes, addresses those of the original file."""
 
     page_size: int
@@ -38,8 +36,7 @@ class Plan:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Realigned:
+class Realigned(NamedTuple):
     """What was done to one file; the file has been written and proved."""
 
     plan: Plan

@@ -5,7 +5,6 @@ LLVM writes CMP Wi, #last; B.HI default; and reads the table with Wi, a copy, or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pagefit.realign.aarch64 import instructions as a64
@@ -25,12 +24,11 @@ class _View(NamedTuple):
     bits: int
 
 
-@dataclass(frozen=True)
-class _Path:
+class _Path(NamedTuple):
     """A way backwards: where it is, what the index is there, the guards met, and the branch just taken."""
 
     here: int
-    index: _View
+    view: _View
     guards: dict[_View, tuple[int, int]]
     condition: tuple[int, bool] | None = None
     masked: tuple[int, int] | None = None
@@ -54,8 +52,8 @@ def index_bound(function: Function, pc: int, register: int) -> tuple[int, int] |
             return None
         for source in sources or [path.here]:
             # Around a loop the index does not change: what bounds it is met on the other ways in.
-            if not sources or (source, path.index) not in seen:
-                seen.add((source, path.index))
+            if not sources or (source, path.view) not in seen:
+                seen.add((source, path.view))
                 step = _step(function, path, source) if sources else path.masked
                 if step is None:
                     return None
@@ -69,7 +67,7 @@ def index_bound(function: Function, pc: int, register: int) -> tuple[int, int] |
 def _step(function: Function, path: _Path, source: int) -> _Path | tuple[int, int] | None:
     """One instruction further back: the rest of the path, the guard that bounds the index, or None when it is lost."""
     word, taken = function.word(source), source != path.here - 4
-    index, guards, condition, masked = path.index, path.guards, path.condition, path.masked
+    index, guards, condition, masked = path.view, path.guards, path.condition, path.masked
     if word & 0xFF000010 == 0x54000000:
         condition = (word & 15, taken)
     elif word & 0x7FC0001F == 0x7100001F:  # CMP Rn, #imm

@@ -7,7 +7,6 @@ leaves the function, or a function larger than the limit, gives no answer; calle
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -19,13 +18,13 @@ _LIMIT: Final = 20000
 _DEPTH: Final = 32
 
 
-@dataclass(frozen=True)
 class Function:
     """The instructions of `start <= pc < end`: `words[0]` is the one at `start`."""
 
-    words: Sequence[int]
-    start: int
-    end: int
+    def __init__(self, words: Sequence[int], start: int, end: int) -> None:
+        self.words = words
+        self.start = start
+        self.end = end
 
     def word(self, pc: int) -> int:
         """The instruction at an address."""

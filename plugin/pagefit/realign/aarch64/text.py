@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.realign.aarch64 import instructions as a64
@@ -20,8 +19,7 @@ _CHUNK: Final = 1 << 15
 _LINES: Final = b" " + b"\n" * 255
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """One executable section: its bytes, its words as numbers, and the indexes of those that may be of a64.RARE."""
 
     section: Section
