@@ -59,14 +59,15 @@ class Draft:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the result, as a loader would read them."""
-        data = self.file.data
+        return bytes(self.copy(offset, length))
+
+    def copy(self, offset: int, length: int) -> bytearray:
+        """The same, for whoever only looks at them."""
+        data = memoryview(self.file.data)
         spans = self.layout.spans(offset, length)
-        copied = b"".join(data[old : old + size] if old >= 0 else bytes(size) for old, _, size in spans)
-        if not self.changes(offset, length):
-            return copied
-        out = bytearray(copied)
-        self.change(memoryview(out), offset)
-        return bytes(out)
+        found = bytearray().join(data[old : old + size] if old >= 0 else bytes(size) for old, _, size in spans)
+        self.change(memoryview(found), offset)
+        return found
 
     def changes(self, offset: int, length: int) -> bool:
         """Whether bytes in a range of the result may differ from those that they are copied from."""

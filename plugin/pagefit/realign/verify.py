@@ -72,7 +72,7 @@ def _bytes(draft: Draft, after: ElfFile, start: int, end: int) -> None:
     """Every byte in a range is what the draft says: the original's, a zero, or changed for a reason."""
     for at in range(start, end, _WINDOW):
         length = min(_WINDOW, end - at)
-        if after.read_at(at, length) != draft.read(at, length):
+        if after.read_at(at, length) != draft.copy(at, length):
             raise _failed(draft, f"bytes near offset {at:#x} changed without a reason")
         if at % _HELD < _WINDOW:
             draft.file.forget()

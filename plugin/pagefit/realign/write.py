@@ -37,8 +37,8 @@ def _write(draft: Draft, source: int, target: int, window: Extent) -> None:
     if not draft.changes(window.new, window.length):
         copy_range(source, target, window.old, window.new, window.length)
         return
-    found = bytearray(os.pread(source, window.length, window.old))
-    if len(found) < window.length:
+    found = memoryview(bytearray(window.length))
+    if os.preadv(source, [found], window.old) < window.length:
         raise OSError("the file became shorter while it was read")
-    draft.change(memoryview(found), window.new)
+    draft.change(found, window.new)
     os.pwrite(target, found, window.new)
