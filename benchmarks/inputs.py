@@ -5,6 +5,7 @@ environment of their own. All of it is fetched or made once, below .cache/bench.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import venv
@@ -16,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "bench"
 SCRATCH = CACHE / "scratch"
+#: What is written while the time runs; empty before each run (`empty_out`).
+OUT = SCRATCH / "out"
 
 #: Name, version, platform; by size of the wheel. From 100 MB on they are left out of small runs.
 WHEELS = {
@@ -144,6 +147,12 @@ def sdist(requirement: str, bin_: Path | None = None) -> Path:
         pip = [*activated(bin_), bin_ / "pip", "download", "--no-build-isolation"] if bin_ else isolated
         run(*pip, "-q", "--no-deps", "--no-binary=:all:", "-d", folder, requirement)
     return next(folder.glob("*.tar.gz"))
+
+
+def empty_out() -> None:
+    """Remove what runs before have written: to replace a file takes longer than to write one."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
 
 
 def activated(bin_: Path) -> list[object]:

