@@ -28,7 +28,7 @@ def run(pagefit: Path) -> list[Part]:
         shutil.rmtree(journal, ignore_errors=True)
 
     for system, requirement, needs, rounds in PACKAGES:
-        bin_ = inputs.environment(f"builds/{requirement}", needs)
+        bin_ = inputs.environment("builds/" + requirement.partition("==")[0], needs)
         sdist = inputs.sdist(requirement, bin_)
         build = [bin_ / "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", out, sdist]
         inside = inputs.activated(bin_)

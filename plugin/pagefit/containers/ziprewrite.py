@@ -119,7 +119,8 @@ def _copy_members(
         for entry, end in zip(ordered, ends, strict=True):
             if entry.name not in replacements and entry.name not in drop:
                 # Copied together with its neighbours, when one comes that is not.
-                records[entry.name] = _moved(entry, entry.offset + shift)
+                stays = shift == -directory.prefix
+                records[entry.name] = entry.record if stays else _moved(entry, entry.offset + shift)
                 continue
             _copy(source, file, copied, entry.offset)
             if entry.name in replacements:
@@ -223,8 +224,7 @@ def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
 def _write_directory(file: IO[bytes], directory: z.Directory, records: Mapping[str, bytes]) -> None:
     start = file.tell()
     kept = [records[entry.name] for entry in directory.entries if entry.name in records]
-    for record in kept:
-        file.write(record)
+    file.write(b"".join(kept))
     size, offset, end64_offset = file.tell() - start, start - directory.prefix, file.tell() - directory.prefix
     count = len(kept)
     if directory.end64 or count >= z.LIMIT16 or size >= z.LIMIT32 or offset >= z.LIMIT32:
