@@ -15,7 +15,7 @@ from pagefit.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import IO
 
 #: `pathlib` takes a tenth of the time to import that a wheel takes to check; so nothing on that way needs it.
@@ -73,10 +73,21 @@ def open_file(path: StrPath) -> Member:
     return Member((os.fspath(path),), status.st_size, file.read_at)
 
 
+#: What lines of names hold when one of them may be unsafe, and seldom when all are safe.
+_DOUBTFUL = ("\\", "\0", ":", "//", "/.", "\n.", "\n/", "\n\n")
+
+
 def is_safe_name(name: str) -> bool:
     """Whether a member's name stays within the folder it would be unpacked into, on every system."""
     parts = name.removesuffix("/").split("/")
     return not ({"", ".", ".."} & set(parts) or "\\" in name or "\0" in name or parts[0][1:2] == ":")
+
+
+def unsafe_names(names: Sequence[str]) -> Iterator[str]:
+    """Those that are not safe (`is_safe_name`), of names that may be ten thousand."""
+    lines = "\n".join(("", *names, ""))
+    if any(mark in lines for mark in _DOUBTFUL):
+        yield from (name for name in names if not is_safe_name(name))
 
 
 def damaged(names: tuple[str, ...], error: InputError) -> Member:

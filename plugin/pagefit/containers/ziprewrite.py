@@ -16,7 +16,7 @@ from pagefit.atomic import copy_range, replacing
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.deflating import pack
-from pagefit.containers.member import Member, is_safe_name, open_file
+from pagefit.containers.member import Member, open_file, unsafe_names
 from pagefit.containers.threads import Jobs
 from pagefit.errors import InputError, Refused
 
@@ -70,11 +70,12 @@ def rewrite(
 def check_names(archive: Member, directory: z.Directory) -> None:
     """Raise InputError for members that are encrypted, that come twice, or whose names lead out of a folder."""
     remedy = "Build the archive again with a tool that does not write this."
-    for name, count in Counter(entry.name for entry in directory.entries).items():
+    names = [entry.name for entry in directory.entries]
+    for name, count in Counter(names).items() if len(set(names)) < len(names) else ():
         if count > 1:
             raise InputError(f"{name} is in the archive {count} times", where=archive.path, remedy=remedy)
-        if not is_safe_name(name):
-            raise InputError(f"{name!r} is not a safe member name", where=archive.path, remedy=remedy)
+    for name in unsafe_names(names):
+        raise InputError(f"{name!r} is not a safe member name", where=archive.path, remedy=remedy)
     for entry in directory.entries:
         if entry.flags & z.FLAG_ENCRYPTED:
             raise InputError(f"{entry.name} is encrypted", where=archive.path, remedy="Decrypt the archive first.")

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from itertools import chain
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
@@ -27,38 +27,23 @@ from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, WordPatches
 
 
-class RelativeTable(NamedTuple):
-    """A lookup table of 32-bit distances from its own start, and the proof of its length.
-
-    `address` is the table's (in the original), `count` its entries; `reader` the address of the instruction that
-    reads it, `guard` that of the comparison which bounds the index.
-    """
-
-    address: int
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
-    reader: int
-    guard: int
-
-
 class CodeReferences:
-    """All references from code into moved pieces: the patches, and the tables that were proved on the way.
+    """All references from code into moved pieces.
 
     `words` are those of the architecture's usual kind; `others` the rest, entries of relative tables among them. An
     offset occurs once. `candidates` are for the architecture itself: by a section's number, what it had to look at.
     """
 
-    __slots__ = ("candidates", "others", "tables", "words")
+    __slots__ = ("candidates", "others", "words")
 
     def __init__(
         self,
         words: WordPatches | None = None,
         others: tuple[Patch, ...] = (),
-        tables: tuple[RelativeTable, ...] = (),
         candidates: Mapping[int, Any] | None = None,
     ) -> None:
         self.words = WordPatches() if words is None else words
         self.others = others
-        self.tables = tables
         self.candidates = {} if candidates is None else candidates
 
     def __len__(self) -> int:

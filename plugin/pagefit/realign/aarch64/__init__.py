@@ -8,7 +8,7 @@ tables; where that leaves a doubt, the file is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from pagefit.children import beside
 from pagefit.elf.sections import ElfFile
@@ -18,7 +18,7 @@ from pagefit.realign.aarch64.adrp import adrps, check, shares
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.literals import literals
 from pagefit.realign.aarch64.tables import tables
-from pagefit.realign.arch import CodeReferences, RelativeTable
+from pagefit.realign.arch import CodeReferences
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, WordPatches
 
@@ -26,16 +26,15 @@ from pagefit.realign.patches import Patch, WordPatches
 def references(file: ElfFile, moves: Moves) -> CodeReferences:
     """Every reference from code to data that moves. Raises Refused (see `pagefit.realign.arch`)."""
     code = Code(file, {})
-    proved: list[RelativeTable] = []
     parts = shares(code)
     half = len(parts) * 9 // 20  # what is not ADRPs takes time, too
 
     def own() -> tuple[WordPatches, tuple[Patch, ...]]:
-        return adrps(code, parts[:half], moves), tuple(_others(code, moves, proved))
+        return adrps(code, parts[:half], moves), tuple(_others(code, moves))
 
     back, (words, others) = beside(lambda: adrps(code, parts[half:], moves), own, file.image.size)
     words.extend(back)
-    return CodeReferences(words, others, tuple(proved), {text.section.index: text.rare for text in code.texts})
+    return CodeReferences(words, others, {text.section.index: text.rare for text in code.texts})
 
 
 def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:
@@ -54,24 +53,18 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
         for patch in found.others
         if patch.kind != PAIR
     )
-    seen = ((after.address_of(patch.offset), patch.target) for patch in _others(code, moves.inverse(), []))
+    seen = ((after.address_of(patch.offset), patch.target) for patch in _others(code, moves.inverse()))
     for one, other in zip_longest(meant, seen):
         if one != other:
             place, _ = one or other or (0, 0)
             raise Refused(f"the result was not proved: the reference at {place:#x} is not as meant", where=after.where)
 
 
-def _others(code: Code, moves: Moves, proved: list[RelativeTable]) -> Iterator[Patch]:
-    """All patches but ADRPs, each place once; the tables that were proved on the way go to `proved`."""
+def _others(code: Code, moves: Moves) -> Iterator[Patch]:
+    """All patches but ADRPs, each place once."""
     yield from adrs(code, moves)
     seen: set[int] = set()
-    for patch in literals(code, moves):
+    for patch in chain(literals(code, moves), tables(code, moves)):
         if patch.offset not in seen:
             seen.add(patch.offset)
             yield patch
-    for table, entries in tables(code, moves):
-        proved.append(table)
-        for patch in entries:
-            if patch.offset not in seen:
-                seen.add(patch.offset)
-                yield patch

@@ -29,18 +29,18 @@ class _Path(NamedTuple):
 
     here: int
     view: _View
-    guards: dict[_View, tuple[int, int]]
+    guards: dict[_View, int]
     condition: tuple[int, bool] | None = None
-    masked: tuple[int, int] | None = None
+    masked: int | None = None
 
 
-def index_bound(function: Function, pc: int, register: int) -> tuple[int, int] | None:
-    """(entries, address of the comparison) of the weakest guard on the paths to `pc`; None when one has none.
+def index_bound(function: Function, pc: int, register: int) -> int | None:
+    """How many entries the weakest guard on the paths to `pc` allows; None when one path has none.
 
     Walks backwards along every path. Both the index and what was compared are followed through copies, until they turn
     out to be the same.
     """
-    found: list[tuple[int, int]] = []
+    found: list[int] = []
     waiting = [_Path(pc, _View(register, 32), {})]
     seen: set[tuple[int, _View]] = set()
     while waiting:
@@ -64,8 +64,8 @@ def index_bound(function: Function, pc: int, register: int) -> tuple[int, int] |
     return max(found, default=None)
 
 
-def _step(function: Function, path: _Path, source: int) -> _Path | tuple[int, int] | None:
-    """One instruction further back: the rest of the path, the guard that bounds the index, or None when it is lost."""
+def _step(function: Function, path: _Path, source: int) -> _Path | int | None:
+    """One instruction further back: the rest of the path, the bound of the index, or None when it is lost."""
     word, taken = function.word(source), source != path.here - 4
     index, guards, condition, masked = path.view, path.guards, path.condition, path.masked
     if word & 0xFF000010 == 0x54000000:
@@ -73,7 +73,7 @@ def _step(function: Function, path: _Path, source: int) -> _Path | tuple[int, in
     elif word & 0x7FC0001F == 0x7100001F:  # CMP Rn, #imm
         code, holds = condition or (-1, False)
         if code in _ENTRIES and holds == (code in _BELOW):
-            guards = guards | {_View(a64.base(word), 32): ((word >> 10 & 0xFFF) + _ENTRIES[code], source)}
+            guards = guards | {_View(a64.base(word), 32): (word >> 10 & 0xFFF) + _ENTRIES[code]}
         condition = None
     elif a64.sets_flags(word):
         condition = None
@@ -82,19 +82,19 @@ def _step(function: Function, path: _Path, source: int) -> _Path | tuple[int, in
         if origin is None:
             return masked
         if origin.bits < index.bits:
-            masked = (1 << origin.bits, source)
+            masked = 1 << origin.bits
         index = origin
     guards = _before(word, guards)
-    for guarded, (entries, at) in guards.items():
+    for guarded, entries in guards.items():
         # With fewer bits the extensions differ, unless the number is below their sign bit.
         narrow = min(index.bits, guarded.bits)
         same = guarded.register == index.register and (guarded.bits == index.bits or guarded.bits == 32)
         if same and (narrow == 32 or entries <= 1 << narrow - 1):
-            return entries, at
+            return entries
     return _Path(source, index, guards, condition, masked)
 
 
-def _before(word: int, guards: dict[_View, tuple[int, int]]) -> dict[_View, tuple[int, int]]:
+def _before(word: int, guards: dict[_View, int]) -> dict[_View, int]:
     """The guards, in terms of the registers before an instruction."""
     found = {}
     for guarded, guard in guards.items():

@@ -16,7 +16,6 @@ from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.bounds import index_bound
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
-from pagefit.realign.arch import RelativeTable
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 
@@ -25,8 +24,8 @@ _KIND: Final = "relative table"
 _NEAR: Final = 11
 
 
-def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:
-    """Every relative table with an entry that moves, and its patches.
+def tables(code: Code, moves: Moves) -> Iterator[Patch]:
+    """The entries of relative tables that move.
 
     Raises Refused when a table's length is not proved, or an entry leads nowhere.
     """
@@ -35,7 +34,7 @@ def tables(code: Code, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch
             yield from _read(code, text, index, moves)
 
 
-def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[RelativeTable, list[Patch]]]:
+def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[Patch]:
     word, pc = text.words[index], text.pc(index)
     base, loaded = a64.base(word), word & 31
     if not _added(text, index, base, loaded):
@@ -47,7 +46,7 @@ def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[Re
     indexed = a64.matches(word, a64.LDRSW_INDEXED)
     for start in sorted(starts):
         if not indexed:
-            first, count, guard = start + (a64.immediate_offset(word) or 0), 1, pc
+            first, count = start + (a64.immediate_offset(word) or 0), 1
             if not any(moves.shift(target) for target in _targets(code.file, moves, start, first, 1)):
                 continue
         else:
@@ -55,12 +54,10 @@ def _read(code: Code, text: Text, index: int, moves: Moves) -> Iterator[tuple[Re
             if not any(moves.shift(target) for target in _targets(code.file, moves, start, start, 1 << 16)):
                 continue
             bound = index_bound(function, pc, word >> 16 & 31)
-            count, guard = bound or (_symbol_size(code.file, start) // 4, 0)
+            count = _symbol_size(code.file, start) // 4 if bound is None else bound
             if not count:
                 raise _unproved(code.file, pc, start)
-        patches = list(_entries(code.file, moves, start, first, count))
-        if patches:
-            yield RelativeTable(start, count, pc, guard), patches
+        yield from _entries(code.file, moves, start, first, count)
 
 
 def _added(text: Text, index: int, base: int, loaded: int) -> bool:

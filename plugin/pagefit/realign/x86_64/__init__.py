@@ -12,7 +12,7 @@ from typing import Final
 
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
-from pagefit.realign.arch import CodeReferences, RelativeTable
+from pagefit.realign.arch import CodeReferences
 from pagefit.realign.moves import Moves, Piece
 from pagefit.realign.moves import moves as ordered
 from pagefit.realign.x86_64 import models
@@ -38,8 +38,8 @@ def references(file: ElfFile, moves: Moves) -> CodeReferences:
     settler = _settler(code, moves, wanted)
     words = settler.patches(operands(iced(file.where), code, wanted))
     search = TableSearch(iced(file.where), code, moves, wanted)
-    tables = search.tables()
-    entries = (settler.patch(at, to, lea=True, kind=_TABLE) for table in tables for at, to in search.entries(table))
+    places = (place for table in search.tables() for place in search.entries(table))
+    entries = (settler.patch(at, to, lea=True, kind=_TABLE) for at, to in places)
     patches = {patch.offset: patch for patch in entries if patch}
     for offset in patches:
         index = bisect_left(words.offsets, offset - 3)
@@ -48,8 +48,7 @@ def references(file: ElfFile, moves: Moves) -> CodeReferences:
                 f"the word at {file.address_of(offset):#x} is read as an entry of a table, and lies in an instruction",
                 where=file.where,
             )
-    report = (RelativeTable(table.entry, table.length, table.reader, table.guard) for table in tables)
-    return CodeReferences(words, tuple(patches.values()), tuple(report))
+    return CodeReferences(words, tuple(patches.values()))
 
 
 def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:

@@ -35,16 +35,11 @@ _REMEDY: Final = "Compile it again with clang's -mllvm -relative-lookup-table-co
 
 
 class Table(NamedTuple):
-    """`length` words at address `entry`, each the distance of its target from `base`.
-
-    `reader` and `guard` are the addresses of the instructions that read it and that bound the index.
-    """
+    """`length` words at address `entry`, each the distance of its target from `base`."""
 
     base: int
     entry: int
     length: int
-    reader: int
-    guard: int
 
 
 class _Words:
@@ -156,7 +151,7 @@ class TableSearch:
     def _prove(self, read: Read) -> Table:
         if read.entry is None or read.bound is None:
             raise self._refuse(read.base, f"nothing bounds the index at {read.reader:#x}")
-        table = Table(read.base, read.entry, read.bound.limit + 1, read.reader, read.bound.guard)
+        table = Table(read.base, read.entry, read.bound.limit + 1)
         if table.length > _LONGEST:
             raise self._refuse(table.base, f"nothing useful bounds the index at {read.reader:#x}")
         for place, target in self.entries(table):
