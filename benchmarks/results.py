@@ -19,7 +19,8 @@ _HEADING = """\
 # Results
 
 Written by `make bench`. Medians of whole processes, run in turn; the ratio is peer / ours, pair by pair, so more than 1
-means that pagefit is faster. The machine is shared: trust ratios more than seconds.
+means that pagefit is faster. The machine is shared: trust ratios more than seconds. Repacked wheels and
+relinked files are written where none is: to replace one takes longer, for whoever does it.
 """
 
 
