@@ -59,6 +59,20 @@ def test_the_job_of_a_child_that_was_killed_is_done_again(size: str) -> None:
     assert answer(f"print(*beside(killed_in_a_child, lambda: 'own', {size}))") == "here own"
 
 
+def test_where_no_child_can_be_started_the_jobs_are_done_here() -> None:
+    code = """
+def fork():
+    raise BlockingIOError(11, "no more processes")
+os.fork = fork
+print(beside(lambda: "other", lambda: "own", LARGE), list(in_children([lambda: 1, lambda: 2, lambda: 3])))
+try:
+    beside(lambda: 1, lambda: fail(KeyError("own")), LARGE)
+except KeyError as error:
+    print(error)
+"""
+    assert answer(code) == "('other', 'own') [1, 2, 3]\n'own'"
+
+
 def test_results_of_many_jobs_come_in_their_order() -> None:
     code = """
 def job(number):

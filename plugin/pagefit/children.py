@@ -81,20 +81,26 @@ class _Child(Generic[_Result]):
 
     def __init__(self, job: Callable[[], _Result]) -> None:
         self._job = job
-        # A pipe would hold up the child until this process has time to read.
-        self._answer = os.memfd_create("pagefit")
-        self._pid = os.fork()
+        self._pid: int | None = None
+        try:
+            # A pipe would hold up the child until this process has time to read.
+            self._answer = os.memfd_create("pagefit")
+            self._pid = os.fork()
+        except OSError:  # no memory, or no more processes: the job is done here when its result is asked for
+            return
         if self._pid == 0:
             _answer(job, self._answer)
 
     def result(self) -> _Result:
         """The job's result. Raises what the job raised."""
+        if self._pid is None:
+            return self._job()
         # A single job needs them nowhere.
         import pickle
         from mmap import ACCESS_READ, mmap
 
         with open(self._answer, "rb") as stream:
-            if not self._ended_well():  # it was killed: memory may be short
+            if not _ended_well(self._pid):  # it was killed: memory may be short
                 return self._job()
             with mmap(stream.fileno(), 0, access=ACCESS_READ) as answer:
                 found, error = pickle.loads(answer)
@@ -105,18 +111,21 @@ class _Child(Generic[_Result]):
 
     def wait(self) -> None:
         """Let it come to its end; its result is lost."""
-        os.close(self._answer)
-        self._ended_well()
+        if self._pid is not None:
+            os.close(self._answer)
+            _ended_well(self._pid)
 
     def kill(self) -> None:
         """End it."""
         import signal
 
-        os.kill(self._pid, signal.SIGKILL)
-        self.wait()
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            self.wait()
 
-    def _ended_well(self) -> bool:
-        return os.waitpid(self._pid, 0)[1] == 0
+
+def _ended_well(pid: int) -> bool:
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def _answer(job: Callable[[], object], answer: int) -> NoReturn:
