@@ -90,6 +90,6 @@ def _numbers(data: memoryview) -> Sequence[int]:
     """Instructions as numbers; they are little-endian everywhere."""
     if sys.byteorder == "little":
         return data.cast("I")
-    words = array("I", data)
+    words = array("I", data.tobytes())
     words.byteswap()
     return words
