@@ -10,6 +10,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Final, Generic, NoReturn, TypeVar
 
@@ -81,13 +82,14 @@ class _Child(Generic[_Result]):
 
     def __init__(self, job: Callable[[], _Result]) -> None:
         self._job = job
-        self._pid: int | None = None
-        try:
+        self._pid: int | None = None  # none: the job is done here when its result is asked for
+        with suppress(OSError):  # there may be no more memory, or no more processes
             # A pipe would hold up the child until this process has time to read.
             self._answer = os.memfd_create("pagefit")
-            self._pid = os.fork()
-        except OSError:  # no memory, or no more processes: the job is done here when its result is asked for
-            return
+            try:
+                self._pid = os.fork()
+            except OSError:
+                os.close(self._answer)
         if self._pid == 0:
             _answer(job, self._answer)
 

@@ -71,7 +71,7 @@ def check_names(archive: Member, directory: z.Directory) -> None:
     """Raise InputError for members that are encrypted, that come twice, or whose names lead out of a folder."""
     remedy = "Build the archive again with a tool that does not write this."
     names = [entry.name for entry in directory.entries]
-    for name, count in Counter(names).items() if len(set(names)) < len(names) else ():
+    for name, count in Counter(names).items():
         if count > 1:
             raise InputError(f"{name} is in the archive {count} times", where=archive.path, remedy=remedy)
     for name in unsafe_names(names):

@@ -12,7 +12,7 @@ from pagefit.elf import relocations as r
 from pagefit.elf.dynamic import DT_ANDROID_RELASZ, DT_ANDROID_RELSZ, entries
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError, Refused
-from pagefit.realign.columns import Column, take
+from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
 
@@ -108,22 +108,11 @@ def _interleaved(file: ElfFile, columns: Sequence[Column]) -> bytes:
 
 def _repeated(file: ElfFile, places: Column, addends: Sequence[int], new: Sequence[int]) -> Iterator[Patch]:
     """The words at some places that hold the addend, too: gold writes them, other linkers on request."""
-    word = file.header.bits // 8
-    shift, pack, addresses = word.bit_length() - 1, file.struct("P").pack, places.rows()
+    word, pack, addresses = file.header.bits // 8, file.struct("P").pack, places.rows()
     for load in file.loads:
-        first = -(-load.vaddr // word) * word
-        rows = places.between(first, max(first, load.file_vend - word + 1)).flagged()
-        if not rows:
-            continue
-        chosen = take(addresses, rows)
-        first = min(chosen) // word * word
-        words = file.words(load.offset + first - load.vaddr, max(chosen) + word - first)
         delta = load.delta
-        for row, place in zip(rows, chosen, strict=True):
-            at = place - first
-            if at % word == 0 and words[at >> shift] != addends[row]:
-                continue
-            offset, old = place - delta, pack(addends[row])
+        for row in places.between(load.vaddr, max(load.vaddr, load.file_vend - word + 1)).flagged():
+            offset, old = addresses[row] - delta, pack(addends[row])
             if file.data[offset : offset + word] == old:
                 yield Patch(offset, old, pack(new[row]), _IN_PLACE, addends[row])
 

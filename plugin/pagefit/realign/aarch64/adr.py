@@ -56,7 +56,9 @@ def check_pair(after: ElfFile, place: int, patch: Patch, moves: Moves) -> None:
     raw = after.read(place, 8) or b""
     page, add = int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
     register = adr & 31
-    as_meant = page & 0x9F00001F == a64.adrp(register) and add & ~(0xFFF << 10) == a64.add_immediate(register, 0)
+    as_meant = page & a64.WITHOUT_TARGET == a64.adrp(register) and add & ~(0xFFF << 10) == a64.add_immediate(
+        register, 0
+    )
     formed = a64.adr_target(page, place) + (add >> 10 & 0xFFF)
     if not as_meant or formed != a64.adr_target(adr, place + 4) + moves.delta(patch.target):
         raise Refused(f"the result was not proved: the pair at {place:#x} is not as meant", where=after.where)

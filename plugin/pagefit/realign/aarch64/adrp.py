@@ -26,8 +26,6 @@ _REACH: Final = 1 << 20
 #: Keeps distances above zero while pieces move.
 _FAR: Final = 1 << 24
 _PAGE: Final = UNIT.bit_length() - 1
-#: The bits of an ADRP that say nothing of where it leads.
-_UNCHANGED: Final = 0x9F00001F
 #: So many at a time, for the processor's cache to hold them and the code around them.
 _AT_ONCE: Final = 1 << 14
 _REMEDY: Final = "Link the file again for the larger page size."
@@ -58,7 +56,7 @@ def check(code: Code, before: ElfFile, patches: WordPatches, moves: Moves) -> No
             words = text.at(((places + -section.addr) >> 2).rows())
             pages = (places >> _PAGE) + Column.of(_distances(words).rows(), 64) + -_REACH
             targets, _ = moves.carried(Column.of(patches.targets[first:last], 64))
-            if pages ^ (targets >> _PAGE) or (words ^ Column.of(patches.old[first:last], 32)) & _UNCHANGED:
+            if pages ^ (targets >> _PAGE) or (words ^ Column.of(patches.old[first:last], 32)) & a64.WITHOUT_TARGET:
                 place = places.rows()[0]
                 raise Refused(
                     f"the result was not proved: of the ADRPs from {place:#x} on, one is not as meant",
@@ -88,7 +86,7 @@ def _find(code: Code, text: Text, indexes: array[int], moves: Moves, found: Word
     found.offsets.extend(((Column.of(indexes, 64) << 2) + text.section.offset).rows())
     found.old.extend(words.rows())
     # What a64.with_adr_target says, for all.
-    found.new.extend((words & _UNCHANGED | (new & 3) << 29 | (new & 0x1FFFFC) << 3).rows())
+    found.new.extend((words & a64.WITHOUT_TARGET | (new & 3) << 29 | (new & 0x1FFFFC) << 3).rows())
     targets = Column.of(pages.rows(), 64) + bias << _PAGE
     for piece in moves.moved:
         number = piece.start // UNIT - bias

@@ -26,6 +26,8 @@ LITERAL: Final[Form] = (0x3B000000, 0x18000000)
 #: LDRSW Xt, [Xn, #offset]; LDRSW Xt, [Xn, Rm, extend #2], which reads a table of 32-bit words.
 LDRSW: Final[Form] = (0xFFC00000, 0xB9800000)
 LDRSW_INDEXED: Final[Form] = (0xFFE01C00, 0xB8A01800)
+#: The bits of an ADRP or ADR that say nothing of where it leads.
+WITHOUT_TARGET: Final = 0x9F00001F
 #: What few words are, but each has to be looked at.
 RARE: Final = (ADR, LITERAL, LDRSW, LDRSW_INDEXED)
 #: B; B.cond; CBZ and CBNZ; TBZ and TBNZ.
@@ -66,7 +68,7 @@ def with_adr_target(word: int, pc: int, target: int) -> int | None:
     distance = (target - (pc & ~0xFFF)) >> 12 if word >> 31 else target - pc
     if not -(1 << 20) <= distance < 1 << 20:
         return None
-    return word & 0x9F00001F | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5
+    return word & WITHOUT_TARGET | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5
 
 
 def add_immediate(register: int, immediate: int) -> int:

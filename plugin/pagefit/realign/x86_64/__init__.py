@@ -13,8 +13,7 @@ from typing import Final
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.arch import CodeReferences
-from pagefit.realign.moves import Moves, Piece
-from pagefit.realign.moves import moves as ordered
+from pagefit.realign.moves import Moves
 from pagefit.realign.x86_64 import models
 from pagefit.realign.x86_64.decoder import iced
 from pagefit.realign.x86_64.operands import Window, window
@@ -56,7 +55,7 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
 
     Which tables the code reads, and how far, is not asked again: patches change nothing of it but displacements.
     """
-    wanted = window(back := ordered(Piece(p.start + p.delta, p.end + p.delta, -p.delta) for p in moves.pieces))
+    wanted = window(back := moves.inverse())
     if wanted is None:
         return
     code = program(after)
