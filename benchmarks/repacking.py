@@ -10,14 +10,15 @@ from benchmarks import inputs
 from benchmarks.harness import compare
 from benchmarks.results import Comparison, Part
 
-#: Wheel, target, and a folder whose files replace the members of the same names.
+#: Wheel, target, and a folder whose files replace the members of the same names; begun and ended as the command is.
 REWRITE = """
-import os, sys
-from pathlib import Path
+import gc, os, sys
+gc.set_threshold(100_000)
 from pagefit.containers.wheel import rewrite_wheel
-source, target, folder = map(Path, sys.argv[1:])
-found = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
-rewrite_wheel(source, target, {str(path.relative_to(folder)): path for path in found})
+source, target, folder = sys.argv[1:]
+found = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+rewrite_wheel(source, target, {os.path.relpath(path, folder): path for path in found})
+os._exit(0)
 """
 UNPACK_PACK = 'mkdir "$2"; "$3/wheel" unpack -d "$2" "$1"; "$3/wheel" pack -d "$2" "$2"/*/'
 

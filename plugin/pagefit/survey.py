@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from pagefit.containers.member import Member, StrPath
+from pagefit.containers.member import Member
 from pagefit.containers.walk import files, walk
 from pagefit.elf.headers import Image, read_image
 from pagefit.errors import InputError
@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
+
+    from _typeshed import StrPath
 
     from pagefit.loaders.allocators import Allocator
 

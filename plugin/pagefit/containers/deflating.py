@@ -6,6 +6,7 @@ Engines: libdeflate when the `deflate` extra is installed (three times as fast, 
 from __future__ import annotations
 
 import mmap
+import os
 import zlib
 
 from pagefit.containers.zipdirectory import STORED
@@ -14,10 +15,12 @@ from pagefit.tuples import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Final, TypeAlias
 
-    Content: TypeAlias = Path | bytes
+    from _typeshed import StrPath
+
+    #: What a member holds: a file's content, by its path, or bytes.
+    Content: TypeAlias = StrPath | bytes
 
 _LEVEL: Final = 6
 _PIECE: Final = 1 << 20
@@ -36,7 +39,7 @@ def pack(content: Content, method: int) -> Packed:
     """Pack a content by a zip method, STORED or DEFLATED. Holds the compressed data in memory."""
     if isinstance(content, bytes):
         return _pack(memoryview(content), content, method)
-    if content.stat().st_size == 0:
+    if os.stat(content).st_size == 0:
         return _pack(memoryview(b""), b"", method)
     with (
         open(content, "rb") as file,

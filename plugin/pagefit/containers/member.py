@@ -9,17 +9,17 @@ import io
 import os
 import stat
 
-from pagefit.elf.headers import ReadAt
 from pagefit.errors import InputError
 from pagefit.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from typing import IO
 
-#: `pathlib` takes a tenth of the time to import that a wheel takes to check; so nothing on that way needs it.
-StrPath = str | os.PathLike[str]
+    from _typeshed import StrPath
+
+    from pagefit.elf.headers import ReadAt
 
 #: How much of a member is kept in memory before what was read of it moves to a temporary file (bytes).
 KEPT_IN_MEMORY = 1 << 20
@@ -73,8 +73,8 @@ def open_file(path: StrPath) -> Member:
     return Member((os.fspath(path),), status.st_size, file.read_at)
 
 
-#: What lines of names hold when one of them may be unsafe, and seldom when all are safe.
-_DOUBTFUL = ("\\", "\0", ":", "//", "/.", "\n.", "\n/", "\n\n")
+#: What lines of names hold, each behind a slash, when one of them may be unsafe, and seldom when all are safe.
+_DOUBTFUL = ("\\", "\0", ":", "//", "/.", "\n/\n")
 
 
 def is_safe_name(name: str) -> bool:
@@ -83,9 +83,9 @@ def is_safe_name(name: str) -> bool:
     return not ({"", ".", ".."} & set(parts) or "\\" in name or "\0" in name or parts[0][1:2] == ":")
 
 
-def unsafe_names(names: Sequence[str]) -> Iterator[str]:
-    """Those that are not safe (`is_safe_name`), of names that may be ten thousand."""
-    lines = "\n".join(("", *names, ""))
+def unsafe_names(names: Iterable[str]) -> Iterator[str]:
+    """Those that are not safe (`is_safe_name`), of names that may be ten thousand and are gone through twice."""
+    lines = "\n/" + "\n/".join(names) + "\n"
     if any(mark in lines for mark in _DOUBTFUL):
         yield from (name for name in names if not is_safe_name(name))
 

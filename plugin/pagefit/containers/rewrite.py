@@ -18,10 +18,10 @@ from pagefit.tuples import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from _typeshed import StrPath
 
     from pagefit.containers.kinds import Kind
-    from pagefit.containers.member import StrPath
 
 
 class Sizes(NamedTuple):
@@ -48,36 +48,35 @@ def replaces_files(source: StrPath) -> bool:
     return os.path.isdir(source) or _kind(source) == "elf"
 
 
-def rewrite(source: StrPath, target: StrPath, replacements: Mapping[str, Path]) -> tuple[str, ...]:
+def rewrite(source: StrPath, target: StrPath, replacements: Mapping[str, StrPath]) -> tuple[str, ...]:
     """Write `source` to `target` (which may be the same) with the named files replaced; without any, as it is.
 
     `source` is a folder, an archive or an ELF file, which goes by its own name. Replacements of files are used up: they
     are renamed where that is possible. Returns sentences for the user. Raises InputError, OutputError or Refused.
     """
-    if not replacements and os.path.normpath(source) == os.path.normpath(target):
+    in_place = os.path.normpath(source) == os.path.normpath(target)
+    if in_place and not replacements:
         return ()
-    from pathlib import Path
-
-    source, target = Path(source), Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not source.is_dir():
+    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+    if not os.path.isdir(source):
         return _rewrite_file(source, target, replacements)
-    if source != target:
+    if not in_place:
         import shutil
 
         shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     for name, replacement in replacements.items():
-        _move(replacement, target / name, like=target / name)
+        replaced = os.path.join(target, name)
+        _move(replacement, replaced, like=replaced)
     return ()
 
 
-def _rewrite_file(source: Path, target: Path, replacements: Mapping[str, Path]) -> tuple[str, ...]:
+def _rewrite_file(source: StrPath, target: StrPath, replacements: Mapping[str, StrPath]) -> tuple[str, ...]:
     kind = _kind(source)
     if not replacements:
         _copy(source, target, like=source)
     elif kind == "elf":
-        _move(replacements[source.name], target, like=source)
-    elif kind == "zip" and source.suffix == ".whl":
+        _move(replacements[os.path.basename(source)], target, like=source)
+    elif kind == "zip" and os.fspath(source).endswith(".whl"):
         from pagefit.containers.wheel import rewrite_wheel
 
         dropped = rewrite_wheel(source, target, replacements)
@@ -93,7 +92,7 @@ def _rewrite_file(source: Path, target: Path, replacements: Mapping[str, Path]) 
     else:
         raise Refused(
             f"a container of the kind {kind!r} cannot be rewritten",
-            where=str(source),
+            where=os.fspath(source),
             remedy="Unpack it, align the folder, and pack it again with the tool that made it.",
         )
     return ()
@@ -103,11 +102,11 @@ def _kind(path: StrPath) -> Kind | None:
     return kind_of(open_file(path).read_at(0, TAR_BLOCK))
 
 
-def _move(source: Path, target: Path, *, like: Path) -> None:
+def _move(source: StrPath, target: StrPath, *, like: StrPath) -> None:
     """Let a file that nobody else needs take the place of `target`, with the mode and times of `like`."""
     from pagefit.atomic import not_written
 
-    status = like.stat()
+    status = os.stat(like)
     try:
         os.chmod(source, status.st_mode & 0o7777)
         os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -118,12 +117,12 @@ def _move(source: Path, target: Path, *, like: Path) -> None:
         _copy(source, target, like=like)
 
 
-def _copy(source: Path, target: Path, *, like: Path) -> None:
+def _copy(source: StrPath, target: StrPath, *, like: StrPath) -> None:
     """Write the bytes of one file to `target`, whole or not at all, with the mode and times of `like`."""
     from pagefit.atomic import copy_with_holes, replacing
 
-    status = like.stat()
-    with source.open("rb") as reader, replacing(target, mode=status.st_mode & 0o7777) as writer:
+    status = os.stat(like)
+    with open(source, "rb") as reader, replacing(target, mode=status.st_mode & 0o7777) as writer:
         copy_with_holes(reader.fileno(), writer.fileno())
     # Guile takes an object file only while it is not older than its source, and ninja compares times, too.
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

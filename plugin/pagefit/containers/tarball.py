@@ -59,7 +59,7 @@ def write(
     tag = wheel.stem.split("-", 3 if build else 2)[-1]
     origins = {_installed(name): origin for name, origin in (origins or {}).items()}
     archive = open_file(wheel)
-    entries = {entry.name: entry for entry in zipdirectory.read_directory(archive).entries}
+    entries = zipdirectory.read_directory(archive).by_name
     # What lies in an archive within the wheel is not installed.
     names = [member.names[1] for member in walk(wheel) if len(member.names) == 2]
     files: list[tuple[str, Callable[[], Member]]] = []

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pagefit.atomic import replacing
 from pagefit.containers import compression, decompression, tarmembers
@@ -18,12 +17,15 @@ from pagefit.containers.kinds import COMPRESSIONS, TAR_BLOCK, kind_of
 from pagefit.containers.member import Member, open_file
 from pagefit.errors import InputError, Refused
 
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
 _PIECE: Final = 1 << 20
 #: What eleven octal digits can say (bytes).
 _LARGEST: Final = 8**11 - 1
 
 
-def rewrite_tar(source: Path, target: Path, replacements: Mapping[str, Path]) -> None:
+def rewrite_tar(source: StrPath, target: StrPath, replacements: Mapping[str, StrPath]) -> None:
     """Write `source`, a plain or compressed tar archive, to `target` (which may be the same) with files replaced.
 
     Raises InputError for a damaged archive, a replacement that is no file of it, and a replaced name that it has twice;
@@ -32,8 +34,8 @@ def rewrite_tar(source: Path, target: Path, replacements: Mapping[str, Path]) ->
     archive = open_file(source)
     kind = kind_of(archive.read_at(0, TAR_BLOCK))
     if kind is None or kind not in ("tar", *COMPRESSIONS):
-        raise InputError("not a tar archive", where=str(source))
-    with tempfile.TemporaryFile() as scratch, replacing(target, mode=source.stat().st_mode & 0o7777) as file:
+        raise InputError("not a tar archive", where=os.fspath(source))
+    with tempfile.TemporaryFile() as scratch, replacing(target, mode=os.stat(source).st_mode & 0o7777) as file:
         if kind != "tar":
             for piece in decompression.decompressed(archive, kind):
                 scratch.write(piece)
@@ -42,12 +44,12 @@ def rewrite_tar(source: Path, target: Path, replacements: Mapping[str, Path]) ->
             archive = Member(archive.names, scratch.tell(), lambda at, length: os.pread(descriptor, length, at))
         pieces: Iterable[bytes] = _rewritten(archive, replacements)
         if kind != "tar":
-            pieces = compression.compressed(pieces, kind, str(target))
+            pieces = compression.compressed(pieces, kind, os.fspath(target))
         for piece in pieces:
             file.write(piece)
 
 
-def _rewritten(archive: Member, replacements: Mapping[str, Path]) -> Iterator[bytes]:
+def _rewritten(archive: Member, replacements: Mapping[str, StrPath]) -> Iterator[bytes]:
     missing = set(replacements)
     copied = 0
     for header in tarmembers.headers(archive):

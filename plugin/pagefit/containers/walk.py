@@ -20,13 +20,15 @@ from pagefit.containers.kinds import (
     is_tar_header,
     kind_of,
 )
-from pagefit.containers.member import Member, StrPath, damaged, open_file
+from pagefit.containers.member import Member, damaged, open_file
 from pagefit.errors import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
+
+    from _typeshed import StrPath
 
 #: Containers within containers that are looked into; real ones are two or three deep.
 _MAX_DEPTH: Final = 4
@@ -118,16 +120,16 @@ def _in_member(member: Member, depth: int) -> Iterator[Member]:
 
 
 def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
-    directory = zipdirectory.read_records(archive)
+    entries = zipdirectory.read_directory(archive).entries
     archive = archive._replace(read_at=zipmembers.ahead(archive.read_at))
-    for record in directory.records:
-        size = record[0]
+    for entry in entries:
+        size = entry.size
         if size < SHORTEST_SIGNATURE:
             continue
         try:
-            # Wheels have thousands of members that are no ELF files: those cost one short read and no object.
-            start, prefix = zipmembers.peek(archive, directory, record, LONGEST_SIGNATURE)
+            # Wheels have thousands of members that are no ELF files: those cost one short read.
+            start, prefix = zipmembers.peek(archive, entry, LONGEST_SIGNATURE)
             if prefix.startswith(_SIGNATURES) or size % TAR_BLOCK == 0:
-                yield from _within(zipmembers.member(archive, directory.entry(record), start), depth + 1)
+                yield from _within(zipmembers.member(archive, entry, start), depth + 1)
         except InputError as error:
-            yield damaged((*archive.names, directory.entry(record).name), error)
+            yield damaged((*archive.names, entry.name), error)

@@ -6,8 +6,7 @@ then, so RECORD.jws and RECORD.p7s go.
 
 from __future__ import annotations
 
-import base64
-import csv
+import binascii
 import hashlib
 import io
 from functools import partial
@@ -18,21 +17,27 @@ from pagefit.containers.member import Member, open_file
 from pagefit.containers.threads import Jobs
 from pagefit.containers.ziprewrite import rewrite
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import Final
+
+    from _typeshed import StrPath
 
 _SIGNATURES: Final = (".jws", ".p7s")
 _PIECE: Final = 1 << 18
 #: How much longer it takes to inflate and hash an old byte, and to hash a new one, than the latter alone.
 _HASHING: Final = 5
+#: What has to stand in quotes in a CSV file (RFC 4180).
+_QUOTED: Final = frozenset(',"\r\n')
+#: From the alphabet of base64 to the one for URLs (RFC 4648, 5).
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _REMEDY: Final = "RECORD does not describe this wheel; build it again."
 
 
-def rewrite_wheel(source: Path, target: Path, replacements: Mapping[str, Path]) -> tuple[str, ...]:
+def rewrite_wheel(source: StrPath, target: StrPath, replacements: Mapping[str, StrPath]) -> tuple[str, ...]:
     """Write the wheel `source` to `target` (which may be the same file) with the named members replaced.
 
     Returns the names of signatures that had to go. Without replacements the copy is identical, byte for byte.
@@ -44,20 +49,19 @@ def rewrite_wheel(source: Path, target: Path, replacements: Mapping[str, Path]) 
     if not replacements:
         rewrite(archive, directory, target, {}, (), Jobs())
         return ()
-    entries = {entry.name: entry for entry in directory.entries}
+    entries = directory.by_name
     record_name = find_record(archive, entries)
-    record = zipmembers.member(archive, entries[record_name])
     dropped = tuple(record_name + suffix for suffix in _SIGNATURES if record_name + suffix in entries)
-    text = record.read_at(0, record.size)
+    record = b"".join(zipmembers.whole_chunks(archive, entries[record_name]))
     jobs = Jobs()
-    new_record = _updated(archive, text, record_name, entries, replacements, dropped, jobs)
+    new_record = _updated(archive, record, record_name, entries, replacements, dropped, jobs)
     rewrite(archive, directory, target, {**replacements, record_name: new_record}, dropped, jobs)
     return dropped
 
 
 def find_record(archive: Member, names: Iterable[str]) -> str:
     """The name of a wheel's RECORD. Raises InputError when there is none, or more than one."""
-    found = [name for name in names if name.count("/") == 1 and name.endswith(".dist-info/RECORD")]
+    found = [name for name in names if name.endswith(".dist-info/RECORD") and name.count("/") == 1]
     if len(found) != 1:
         what = "has no .dist-info/RECORD" if not found else f"has {len(found)} RECORDs"
         raise InputError(what, where=archive.path, remedy="Only wheels can be rewritten as wheels; build it again.")
@@ -69,44 +73,77 @@ def _updated(
     record: bytes,
     record_name: str,
     entries: Mapping[str, z.Entry],
-    replacements: Mapping[str, Path],
+    replacements: Mapping[str, StrPath],
     dropped: tuple[str, ...],
     jobs: Jobs,
 ) -> Callable[[], bytes]:
     """The new RECORD, when it is asked for; adds the `jobs` for its lines."""
     where = f"{archive.path}!{record_name}"
     try:
-        lines = list(io.StringIO(record.decode("utf-8"), newline=""))
-        rows = list(csv.reader(lines))
-    except (UnicodeDecodeError, csv.Error) as error:
+        if not record.isascii():
+            record.decode()
+        rows = list(_rows(record, {*replacements, *dropped}))
+    except ValueError as error:
         raise InputError(f"cannot be parsed ({error})", where=where, remedy=_REMEDY) from None
-    if len(rows) != len(lines):
-        raise InputError("has a line that ends within quotes", where=where, remedy=_REMEDY)
-    listed: dict[str, int] = {}
-    for index, row in enumerate(rows):
-        if not row:
+    new: dict[str, Callable[[], bytes]] = {}
+    for row in rows:
+        name = row.fields[0]
+        if name in dropped:
             continue
-        if row[0] in dropped:
-            lines[index] = ""
-        if row[0] in replacements:
-            if len(row) != 3 or row[0] in listed:
-                raise InputError(f"does not list {row[0]} once in three fields", where=where, remedy=_REMEDY)
-            listed[row[0]] = index
-    if missing := sorted(set(replacements) - set(listed)):
+        if len(row.fields) != 3 or name in new:
+            raise InputError(f"does not list {name} once in three fields", where=where, remedy=_REMEDY)
+        work = partial(_new_line, archive, entries[name], row, replacements[name], where)
+        new[name] = jobs.add(_HASHING * entries[name].size, work)
+    if missing := sorted(set(replacements) - set(new)):
         raise InputError(f"does not list {', '.join(missing)}", where=where, remedy=_REMEDY)
 
-    def new_line(name: str) -> str:
-        _verify(archive, entries[name], rows[listed[name]][1], where)
-        return _line(name, replacements[name])
-
-    new = {name: jobs.add(_HASHING * entries[name].size, partial(new_line, name)) for name in listed}
-
     def updated() -> bytes:
-        for name, index in listed.items():
-            lines[index] = new[name]() + lines[index][len(lines[index].rstrip("\r\n")) :]
-        return "".join(lines).encode()
+        pieces, copied = [], 0
+        for row in rows:
+            pieces.append(record[copied : row.start])
+            if row.fields[0] in new:
+                pieces.append(new[row.fields[0]]())
+            copied = row.start + len(row.line)
+        return b"".join([*pieces, record[copied:]])
 
     return updated
+
+
+class _Row(NamedTuple):
+    """A line of RECORD, where it begins (bytes), and its fields."""
+
+    start: int
+    line: bytes
+    fields: list[str]
+
+
+def _rows(record: bytes, names: Collection[str]) -> Iterator[_Row]:
+    """The rows that these names come first in. Raises ValueError where the lines are not the rows of a CSV file."""
+    if b'"' not in record:
+        wanted = {name.encode() for name in names}
+        start = 0
+        for line in io.BytesIO(record):
+            if line.partition(b",")[0] in wanted:
+                yield _Row(start, line, line.decode().rstrip("\r\n").split(","))
+            start += len(line)
+        return
+    # Imported late: few names need quotes.
+    import csv
+
+    start = 0
+    for line in io.BytesIO(record):
+        try:
+            fields = next(csv.reader([line.decode()], strict=True))
+        except csv.Error as error:
+            raise ValueError(f"{line!r}: {error}") from None
+        if fields and fields[0] in names:
+            yield _Row(start, line, fields)
+        start += len(line)
+
+
+def _new_line(archive: Member, entry: z.Entry, row: _Row, path: StrPath, where: str) -> bytes:
+    _verify(archive, entry, row.fields[1], where)
+    return _line(entry.name, path) + row.line[len(row.line.rstrip(b"\r\n")) :]
 
 
 def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
@@ -120,17 +157,18 @@ def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
         raise InputError(f"the hash of {entry.name} is not that of the file", where=where, remedy=_REMEDY)
 
 
-def _line(name: str, path: Path) -> str:
+def _line(name: str, path: StrPath) -> bytes:
     hasher, size = hashlib.sha256(), 0
     buffer = memoryview(bytearray(_PIECE))
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:
         while length := file.readinto(buffer):
             hasher.update(buffer[:length])
             size += length
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow((name, f"sha256={_encoded(hasher.digest())}", size))
-    return line.getvalue()
+    if not _QUOTED.isdisjoint(name):
+        name = '"' + name.replace('"', '""') + '"'
+    return f"{name},sha256={_encoded(hasher.digest())},{size}".encode()
 
 
 def _encoded(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    # `base64` imports `re` for its other alphabets, which takes as long as to copy a wheel of average size.
+    return binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode()

@@ -7,6 +7,7 @@ needs. Checked here is what makes two readers see two different archives: overla
 from __future__ import annotations
 
 import struct
+from functools import cached_property
 
 from pagefit.containers.member import Member
 from pagefit.errors import InputError
@@ -14,7 +15,7 @@ from pagefit.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final, TypeAlias
+    from typing import Final
 
 STORED: Final = 0
 DEFLATED: Final = 8
@@ -24,6 +25,8 @@ FLAG_UTF8: Final = 0x800
 LIMIT16: Final = 0xFFFF
 LIMIT32: Final = 0xFFFFFFFF
 ZIP64_EXTRA: Final = 0x0001
+#: "Version needed to extract" for zip64 (APPNOTE 4.4.3.2).
+VERSION_ZIP64: Final = 45
 
 #: Signature, version needed, flags, method, time, date, CRC, sizes, lengths of name and extra (APPNOTE 4.3.7).
 LOCAL: Final = struct.Struct("<4s5H3L2H")
@@ -40,64 +43,51 @@ END_SIGNATURE: Final = b"PK\5\6"
 END64_SIGNATURE: Final = b"PK\6\6"
 LOCATOR64_SIGNATURE: Final = b"PK\6\7"
 
-#: One record: size, raw name, flags, method, CRC, compressed size, offset of the local header in the file, and where
-#: the record itself begins and ends in the directory. A plain tuple: wheels have thousands that are looked at once.
-Record: TypeAlias = "tuple[int, bytes, int, int, int, int, int, int, int]"
-
 _FETCH_AGAIN: Final = "Fetch or build the archive again; it is truncated or damaged."
 
 
 class Entry(NamedTuple):
     """One member: sizes and offsets in bytes.
 
-    `offset` is where its local header begins in the file; `record` is its whole central directory record.
+    `offset` is where its local header begins in the file; `at` is where its record begins in the directory.
     """
 
     name: str
-    raw_name: bytes
     flags: int
     method: int
     crc: int
     compressed_size: int
     size: int
     offset: int
-    record: bytes
+    at: int
 
     @property
-    def is_folder(self) -> bool:
-        """Whether this entry names a folder."""
-        return self.name.endswith("/")
+    def raw_name(self) -> bytes:
+        """The name as it is in the file."""
+        return self.name.encode("utf-8" if self.flags & FLAG_UTF8 or self.name.isascii() else "cp437")
 
 
-class Directory(NamedTuple):
-    """The entries in directory order, the offset of the directory, and the end records as they are in the file.
+class Directory:
+    """The entries in directory order, the directory itself as it is in the file, its offset, and the end records.
 
     `prefix` counts bytes before the archive (a self-extracting stub): offsets written inside it are off by as much.
-    `end64` is the zip64 end record, empty without one; `end` is the end record with its comment.
+    `end64` is the zip64 end record, empty without one; `end_record` is the end record with its comment.
     """
 
-    entries: list[Entry]
-    start: int
-    prefix: int
-    end64: bytes
-    end: bytes
+    def __init__(
+        self, entries: list[Entry], data: bytes, start: int, prefix: int, end64: bytes, end_record: bytes
+    ) -> None:
+        self.entries = entries
+        self.data = data
+        self.start = start
+        self.prefix = prefix
+        self.end64 = end64
+        self.end_record = end_record
 
-
-class Records(NamedTuple):
-    """What a directory is made of: `data`, its bytes, `records`, checked, and the rest as in `Directory`."""
-
-    data: bytes
-    records: list[Record]
-    start: int
-    prefix: int
-    end64: bytes
-    end: bytes
-
-    def entry(self, record: Record) -> Entry:
-        """The member that one of the records names."""
-        size, raw_name, flags, method, crc, compressed_size, offset, at, end = record
-        name = _decoded(raw_name, flags)
-        return Entry._make((name, raw_name, flags, method, crc, compressed_size, size, offset, self.data[at:end]))
+    @cached_property
+    def by_name(self) -> dict[str, Entry]:
+        """The entries by name; of those that are there twice, the last."""
+        return {entry.name: entry for entry in self.entries}
 
 
 def read_directory(archive: Member) -> Directory:
@@ -105,58 +95,47 @@ def read_directory(archive: Member) -> Directory:
 
     Raises InputError when it is truncated, spans disks, or has entries that overlap.
     """
-    found = read_records(archive)
-    return Directory(list(map(found.entry, found.records)), found.start, found.prefix, found.end64, found.end)
-
-
-def read_records(archive: Member) -> Records:
-    """What `read_directory` does, without making an object of every member: for those who look at few of many."""
     count, size, stated, end, end64, end_record = _find_end(archive)
     start = end - size
     prefix = start - stated
     if start < 0 or prefix < 0:
         raise _broken(archive, f"the directory should be {size} bytes at offset {stated}, which is not in the file")
     data = archive.read_at(start, size)
-    records: list[Record] = []
+    entries: list[Entry] = []
     at = 0
-    unpack = _CENTRAL_FIELDS.unpack_from
+    # Wheels have thousands of members: what a named tuple's own constructor takes would be felt.
+    unpack, new = _CENTRAL_FIELDS.unpack_from, tuple.__new__
     behind, in_order = 0, True
     for _ in range(count):
         try:
             (signature, flags, method, crc, compressed, full, name_length, extra_length, comment_length, disk,
              offset) = unpack(data, at)  # fmt: skip
         except struct.error:
-            raise _broken(archive, f"the directory ends after {len(records)} of {count} entries") from None
+            raise _broken(archive, f"the directory ends after {len(entries)} of {count} entries") from None
         name_end = at + 46 + name_length
         record_end = name_end + extra_length + comment_length
         if signature != CENTRAL_SIGNATURE or record_end > size:
-            raise _broken(archive, f"directory entry {len(records)} is not one")
+            raise _broken(archive, f"directory entry {len(entries)} is not one")
         raw_name = data[at + 46 : name_end]
-        if not raw_name.isascii():
-            try:
-                _decoded(raw_name, flags)
-            except UnicodeDecodeError:
-                raise _broken(archive, f"the name {raw_name!r} is not the UTF-8 it claims to be") from None
+        try:
+            name = raw_name.decode() if raw_name.isascii() or flags & FLAG_UTF8 else raw_name.decode("cp437")
+        except UnicodeDecodeError:
+            raise _broken(archive, f"the name {raw_name!r} is not the UTF-8 it claims to be") from None
         if compressed == LIMIT32 or full == LIMIT32 or offset == LIMIT32 or disk == LIMIT16:
-            name, extra = _decoded(raw_name, flags), data[name_end : name_end + extra_length]
+            extra = data[name_end : name_end + extra_length]
             full, compressed, offset, disk = _zip64_fields(archive, name, extra, full, compressed, offset, disk)
         if disk:
-            raise _broken(archive, f"{_decoded(raw_name, flags)} is on another disk")
+            raise _broken(archive, f"{name} is on another disk")
         offset += prefix
-        records.append((full, raw_name, flags, method, crc, compressed, offset, at, record_end))
+        entries.append(new(Entry, (name, flags, method, crc, compressed, full, offset, at)))
         in_order = in_order and behind <= offset
         behind = offset + 30 + name_length + compressed
         at = record_end
     if at != size:
         raise _broken(archive, f"the directory has {size - at} bytes behind its last entry")
-    found = Records(data, records, start, prefix, end64, end_record)
     if not in_order or behind > start:
-        _refuse_overlaps(archive, found)
-    return found
-
-
-def _decoded(raw_name: bytes, flags: int) -> str:
-    return raw_name.decode() if flags & FLAG_UTF8 or raw_name.isascii() else raw_name.decode("cp437")
+        _refuse_overlaps(archive, entries, start)
+    return Directory(entries, data, start, prefix, end64, end_record)
 
 
 def _find_end(archive: Member) -> tuple[int, int, int, int, bytes, bytes]:
@@ -214,13 +193,13 @@ def _zip64_fields(
     raise _broken(archive, f"{name} needs a zip64 field and has none")
 
 
-def _refuse_overlaps(archive: Member, found: Records) -> None:
+def _refuse_overlaps(archive: Member, entries: list[Entry], start: int) -> None:
     end = 0
-    for entry in sorted(map(found.entry, found.records), key=lambda entry: entry.offset):
+    for entry in sorted(entries, key=lambda entry: entry.offset):
         if entry.offset < end:
             raise _broken(archive, f"{entry.name} overlaps another member")
         end = entry.offset + LOCAL.size + len(entry.raw_name) + entry.compressed_size
-    if end > found.start:
+    if end > start:
         raise _broken(archive, "the members reach into the directory")
 
 

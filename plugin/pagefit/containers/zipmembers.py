@@ -10,7 +10,6 @@ import zlib
 
 from pagefit.containers import zipdirectory as z
 from pagefit.containers.member import Member, Spool
-from pagefit.elf.headers import PREFIX, ReadAt
 from pagefit.errors import InputError
 
 TYPE_CHECKING = False
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-#: Compressed bytes read at a time, and how much they may give at first: little, for those who want a header only.
+    from pagefit.elf.headers import ReadAt
+
+#: Compressed bytes read at a time, and how much they may give at first: little, for those who want ELF headers only.
 _FIRST_BLOCK: Final = 1 << 11
-_FIRST_OUTPUT: Final = PREFIX
+_FIRST_OUTPUT: Final = 1 << 10
 _BLOCK: Final = 1 << 16
 #: Members up to this size (bytes) are decompressed twice as fast in one piece, for the memory that it takes.
 _IN_ONE_PIECE: Final = 64 << 20
@@ -41,8 +42,9 @@ def data_offset(archive: Member, entry: z.Entry) -> int:
 
     Raises InputError when the local header contradicts the directory.
     """
-    head = archive.read_at(entry.offset, z.LOCAL.size + len(entry.raw_name))
-    length = _local_header(head, entry.raw_name)
+    raw_name = entry.raw_name
+    head = archive.read_at(entry.offset, z.LOCAL.size + len(raw_name))
+    length = _local_header(head, raw_name)
     if length:
         return entry.offset + length
     if len(head) < z.LOCAL.size or not head.startswith(z.LOCAL_SIGNATURE):
@@ -74,30 +76,29 @@ def ahead(read: ReadAt) -> ReadAt:
     return read_at
 
 
-def peek(archive: Member, directory: z.Records, record: z.Record, length: int) -> tuple[int, bytes]:
+def peek(archive: Member, entry: z.Entry, length: int) -> tuple[int, bytes]:
     """Where a member's data begin in the archive (bytes), and its first `length` bytes; fewer at its end.
 
     Raises InputError for what cannot be read.
     """
-    size, raw_name, flags, method, _, compressed_size, offset, _, _ = record
-    if size < length:
-        length = size
-    head = archive.read_at(offset, _LOCAL_PEEK + len(raw_name) + _DEFLATE_PEEK)
+    if entry.size < length:
+        length = entry.size
+    raw_name = entry.raw_name
+    head = archive.read_at(entry.offset, _LOCAL_PEEK + len(raw_name) + _DEFLATE_PEEK)
     skipped = _local_header(head, raw_name)
-    if skipped and not flags & z.FLAG_ENCRYPTED:
-        data = head[skipped : skipped + compressed_size]
+    if skipped and not entry.flags & z.FLAG_ENCRYPTED:
+        data = head[skipped : skipped + entry.compressed_size]
         first = b""
-        if method == z.DEFLATED:
+        if entry.method == z.DEFLATED:
             try:
                 first = zlib.decompressobj(-15).decompress(data, length)
             except zlib.error:
                 first = b""
-        elif method == z.STORED:
+        elif entry.method == z.STORED:
             first = data[:length]
         if len(first) == length:
-            return offset + skipped, first
+            return entry.offset + skipped, first
     # Anything out of the ordinary: what is wrong, if something is, comes out by reading it.
-    entry = directory.entry(record)
     start = data_offset(archive, entry)
     return start, member(archive, entry, start).read_at(0, length)
 
@@ -127,15 +128,15 @@ def member(archive: Member, entry: z.Entry, start: int | None = None) -> Member:
 
 
 def _beginning(archive: Member, entry: z.Entry, start: int) -> bytes:
-    """The first `PREFIX` bytes of a deflated member, which hold an ELF file's headers; nothing where that fails."""
-    if entry.method != z.DEFLATED or entry.flags & z.FLAG_ENCRYPTED or entry.size <= PREFIX:
+    """The first bytes of a deflated member, as many as hold an ELF file's headers; nothing where that fails."""
+    if entry.method != z.DEFLATED or entry.flags & z.FLAG_ENCRYPTED or entry.size <= _FIRST_OUTPUT:
         return b""
     block = archive.read_at(start, min(_FIRST_BLOCK, entry.compressed_size))
     try:
-        first = zlib.decompressobj(-15).decompress(block, PREFIX)
+        first = zlib.decompressobj(-15).decompress(block, _FIRST_OUTPUT)
     except zlib.error:
         return b""
-    return first if len(first) == PREFIX else b""
+    return first if len(first) == _FIRST_OUTPUT else b""
 
 
 def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterator[bytes]:
