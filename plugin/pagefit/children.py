@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
-from typing import Final, Generic, NoReturn, TypeVar
 
 from pagefit.processors import processors
 
-_Result = TypeVar("_Result")
-_Own = TypeVar("_Own")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, Final, NoReturn, TypeVar
+
+    _Result = TypeVar("_Result")
+    _Own = TypeVar("_Own")
 
 #: More would be faster on larger machines, but each may hold several times a file in memory.
 _MOST: Final = 8
@@ -52,7 +55,7 @@ def in_children(jobs: Iterable[Callable[[], _Result]]) -> Iterator[_Result]:
     if len(first) < 2 or _processors() < 2:
         yield from (job() for job in chain(first, remaining))
         return
-    running: deque[_Child[_Result]] = deque()
+    running: deque[_Child] = deque()
     try:
         for job in chain(first, remaining):
             running.append(_Child(job))
@@ -77,10 +80,10 @@ def _processors() -> int:
     return min(_MOST, processors())
 
 
-class _Child(Generic[_Result]):
+class _Child:
     """A child that does one job."""
 
-    def __init__(self, job: Callable[[], _Result]) -> None:
+    def __init__(self, job: Callable[[], Any]) -> None:
         self._job = job
         self._pid: int | None = None  # none: the job is done here when its result is asked for
         with suppress(OSError):  # there may be no more memory, or no more processes
@@ -93,7 +96,7 @@ class _Child(Generic[_Result]):
         if self._pid == 0:
             _answer(job, self._answer)
 
-    def result(self) -> _Result:
+    def result(self) -> Any:
         """The job's result. Raises what the job raised."""
         if self._pid is None:
             return self._job()
@@ -108,8 +111,7 @@ class _Child(Generic[_Result]):
                 found, error = pickle.loads(answer)
         if error is not None:
             raise error
-        result: _Result = found
-        return result
+        return found
 
     def wait(self) -> None:
         """Let it come to its end; its result is lost."""

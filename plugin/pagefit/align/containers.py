@@ -16,11 +16,12 @@ from pagefit.errors import InputError, Refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from typing import Literal, TypeAlias
 
+    from _typeshed import StrPath
+
     from pagefit.align.outcome import Outcome, Relinker
-    from pagefit.containers.member import Member, StrPath
+    from pagefit.containers.member import Member
     from pagefit.links.journal import Journal
 
     Unresolved: TypeAlias = Literal["error", "warn", "ignore"]
@@ -85,7 +86,7 @@ class _Scratch:
     def __init__(self, near: str | None) -> None:
         self._near = near
         self._stack = ExitStack()
-        self._folder: Path | None = None
+        self._folder: str | None = None
 
     def __enter__(self) -> _Scratch:
         return self
@@ -94,41 +95,39 @@ class _Scratch:
         self._stack.close()
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> str:
         """Where it is. Raises OSError when it cannot be made."""
         if self._folder is None:
-            from pathlib import Path
-
             near = self._near and os.path.abspath(self._near)
             while near and not os.path.isdir(near):
                 near = os.path.dirname(near)
             # Where nothing can be written, what is wrong with a file can still be said.
             if near and os.access(near, os.W_OK):
                 # Not `tempfile`: it takes long to import, and every file that is mended alone would wait for it.
-                self._folder = Path(near, f".pagefit-{os.urandom(8).hex()}")
-                self._folder.mkdir(0o700)
+                self._folder = os.path.join(near, f".pagefit-{os.urandom(8).hex()}")
+                os.mkdir(self._folder, 0o700)
                 self._stack.callback(_remove, self._folder)
             else:
                 from tempfile import TemporaryDirectory
 
-                self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="pagefit-")))
+                self._folder = self._stack.enter_context(TemporaryDirectory(prefix="pagefit-"))
         return self._folder
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: str) -> None:
     """Remove a folder, with what lies in it: most often all of it has been renamed, and nothing does."""
     try:
-        folder.rmdir()
+        os.rmdir(folder)
     except OSError:
         import shutil
 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Outcome], dict[str, Path]]:
+def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Outcome], dict[str, str]]:
     """Assess every file; mend those that need it into `scratch`. What was mended comes back by its name."""
     outcomes: list[Outcome] = []
-    targets: list[tuple[int, Path]] = []  # of the outcomes with these numbers
+    targets: list[tuple[int, str]] = []  # of the outcomes with these numbers
 
     def jobs() -> Iterator[Callable[[], Outcome]]:
         for member in walk(source):
@@ -145,11 +144,11 @@ def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Ou
                 reason = "it lies in an archive inside this one: align that archive by itself"
                 outcomes[-1] = outcomes[-1].refused(reason)
                 continue
-            target = scratch.folder / f"{len(outcomes)}.mended"
+            target = os.path.join(scratch.folder, f"{len(outcomes)}.mended")
             targets.append((len(outcomes) - 1, target))
             yield _mending(outcomes[-1], member, target, request)
 
-    replacements: dict[str, Path] = {}
+    replacements: dict[str, str] = {}
     mending = jobs()
     first = next(mending, None)
     if first is None:  # nothing needs it
@@ -164,22 +163,21 @@ def _mend_all(source: str, scratch: _Scratch, request: Request) -> tuple[list[Ou
     return outcomes, replacements
 
 
-def _mending(outcome: Outcome, member: Member, target: Path, request: Request) -> Callable[[], Outcome]:
+def _mending(outcome: Outcome, member: Member, target: str, request: Request) -> Callable[[], Outcome]:
     """What mends a file where it lies, or a copy beside `target`, made here, of one that lies in an archive."""
-    from pathlib import Path
-
     if len(member.names) == 1:
-        return partial(passes.mend, outcome, Path(member.names[0]), target, request)
-    original = target.with_suffix(".elf")
-    with original.open("wb") as copy:
-        for offset in range(0, member.size, _CHUNK):
-            copy.write(member.read_at(offset, min(_CHUNK, member.size - offset)))
+        return partial(passes.mend, outcome, member.names[0], target, request)
+    original = target + ".elf"
+    with open(original, "wb") as copy:
+        copy.writelines(
+            member.read_at(offset, min(_CHUNK, member.size - offset)) for offset in range(0, member.size, _CHUNK)
+        )
 
     def mend() -> Outcome:
         try:
             return passes.mend(outcome, original, target, request)
         finally:
-            original.unlink()
+            os.unlink(original)
 
     return mend
 

@@ -10,8 +10,9 @@ from pagefit.tuples import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
     from typing import Literal, Protocol, TypeAlias
+
+    from _typeshed import StrPath
 
     from pagefit.elf.headers import Image
     from pagefit.loaders.verdict import Judgement
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
             """The values, by name."""
 
     #: Writes the second path from the first, linked again for a page size in bytes, or raises Refused.
-    Relinker: TypeAlias = Callable[[Path, Path, int], Mended]
+    Relinker: TypeAlias = Callable[[StrPath, StrPath, int], Mended]
 
 
 class Action(enum.Enum):

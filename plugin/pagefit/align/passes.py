@@ -5,6 +5,8 @@ An engine is trusted only as far as the judge agrees with its result; a result t
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from functools import partial
 
 from pagefit.align.outcome import Action, Outcome
@@ -18,7 +20,8 @@ from pagefit.loaders.verdict import Verdict, format_page_size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from _typeshed import StrPath
 
     from pagefit.align.outcome import Relinker, Request
     from pagefit.containers.member import Member
@@ -42,7 +45,7 @@ def assess(member: Member, name: str, request: Request) -> Outcome:
     return Outcome(name, Action.REFUSED, image, judged)
 
 
-def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Outcome:
+def mend(assessed: Outcome, source: StrPath, target: StrPath, request: Request) -> Outcome:
     """Bring the file `source`, which `assess` found wanting, to `target` so that it loads at every page size asked for.
 
     `target` is left behind only when the outcome is MENDED; `source` is never touched. Raises OutputError when `target`
@@ -54,7 +57,7 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
             mended = write(source, target, request.page_size)
             after, judged = _proven(assessed, target, request)
         except Refused as refusal:
-            target.unlink(missing_ok=True)
+            _discard(target)
             # Where it was seen is a scratch file, which nobody knows.
             sentences = str(PagefitError(refusal.what, remedy=refusal.remedy))
             reasons.append(f"{engine}: {sentences.removesuffix('.')}")
@@ -62,7 +65,7 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
         except OutputError:
             raise
         except Exception as error:  # an engine's defect must not cost the build, nor the engines after it
-            target.unlink(missing_ok=True)
+            _discard(target)
             reasons.append(f"{engine}: a defect of pagefit, please report it ({type(error).__name__}: {error})")
             continue
         return assessed._replace(
@@ -76,6 +79,11 @@ def mend(assessed: Outcome, source: Path, target: Path, request: Request) -> Out
     return assessed.refused("; ".join(reasons))
 
 
+def _discard(target: StrPath) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(target)
+
+
 def _to_be_shrunk(image: Image, member: Member, request: Request) -> bool:
     """Whether the user wants exactly this alignment of one of Guile's object files, which has another."""
     if not request.exactly or all(load.align == request.page_size for load in image.loads):
@@ -85,7 +93,7 @@ def _to_be_shrunk(image: Image, member: Member, request: Request) -> bool:
     return guile.is_guile(image, member.read_at)
 
 
-def _attempts(image: Image, source: Path, request: Request) -> Iterator[tuple[str, Relinker]]:
+def _attempts(image: Image, source: StrPath, request: Request) -> Iterator[tuple[str, Relinker]]:
     """The ways to mend this file, best first: its recorded link is exact, everything else has to be proven."""
     # No machine's code: only such files can be Guile's, whose formats take longer to import than a file to mend.
     if image.header.machine == c.EM_NONE:
@@ -102,7 +110,7 @@ def _attempts(image: Image, source: Path, request: Request) -> Iterator[tuple[st
         yield "realign", partial(realign.realign, layout=request.layout, drop_debug=request.drop_debug)
 
 
-def _proven(assessed: Outcome, target: Path, request: Request) -> tuple[Image, Judgement]:
+def _proven(assessed: Outcome, target: StrPath, request: Request) -> tuple[Image, Judgement]:
     """Judge a result afresh, at every page size; raise Refused unless it loads at all of them and is nowhere worse."""
     file = open_file(target)
     after = read_image(file.read_at, file.size, where=assessed.path)

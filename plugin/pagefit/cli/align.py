@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from pagefit.loaders.verdict import parse_page_size
@@ -10,11 +11,10 @@ from pagefit.tuples import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pagefit.align.containers import Unresolved
     from pagefit.align.outcome import Engine, Layout, Request
-    from pagefit.cli.subcommands import Subparsers
+    from pagefit.cli.parser import Subparsers
 
 _DESCRIPTION = """\
 Judge every ELF file of the inputs and mend those that would not load: relinked from a recorded link (--journal),
@@ -42,13 +42,13 @@ class Arguments(NamedTuple):
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command's arguments."""
-    import argparse
+    from pagefit.cli.parser import RawFormatter
 
     parser = subparsers.add_parser(
         "align",
         help="mend wheels, archives, folders and files",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawFormatter,
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a wheel, archive, folder or ELF file")
     parser.add_argument("-o", "--output", metavar="DIR", help="write there instead of replacing the inputs")
@@ -114,10 +114,8 @@ def run(args: Arguments) -> int:
     return 3 if unresolved and args.unresolved == "error" else 0
 
 
-def _inside(folder: str, path: str) -> Path:
-    from pathlib import Path
-
-    return Path(folder, Path(path).name)
+def _inside(folder: str, path: str) -> str:
+    return os.path.join(folder, os.path.basename(os.path.normpath(path)))
 
 
 def _request(args: Arguments) -> Request:

@@ -10,7 +10,7 @@ from pagefit.errors import ConfigError
 from pagefit.loaders.rules import RULES
 
 if TYPE_CHECKING:
-    from pagefit.cli.subcommands import Subparsers
+    from pagefit.cli.parser import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

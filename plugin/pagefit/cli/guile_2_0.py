@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pagefit.containers.member import StrPath
+    from _typeshed import StrPath
 
 #: More than any cookie of Guile's is long (bytes).
 _PREFIX = 64

@@ -96,9 +96,9 @@ def _module(command: str) -> ModuleType:
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    import argparse
+    from pagefit.cli.parser import Parser
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "pagefit", description="Make compiled Python packages load on every page size, and check that they do."
     )
     parser.add_argument("--version", action="version", version=f"pagefit {__version__}")

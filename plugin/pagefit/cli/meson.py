@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagefit.cli.parser import RawFormatter
 from pagefit.loaders.verdict import parse_page_size
 
 if TYPE_CHECKING:
-    from pagefit.cli.subcommands import Subparsers
+    from pagefit.cli.parser import Subparsers
 
 _DESCRIPTION = """\
   pagefit meson add [PROJECT]      put the subproject into PROJECT/subprojects; then write
@@ -28,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "meson",
         help="Meson projects and live Ninja build folders",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 

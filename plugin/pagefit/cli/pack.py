@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pagefit.cli.subcommands import Subparsers
+    from pagefit.cli.parser import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

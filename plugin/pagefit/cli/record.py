@@ -11,7 +11,7 @@ from pagefit.errors import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pagefit.cli.subcommands import Subparsers
+    from pagefit.cli.parser import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -15,7 +15,7 @@ from pagefit.report.pagemap import Row, page_map
 from pagefit.survey import Options, Report, survey
 
 if TYPE_CHECKING:
-    from pagefit.cli.subcommands import Subparsers
+    from pagefit.cli.parser import Subparsers
 
 _WIDTH = 48
 #: A letter and an SGR colour for each kind of part.

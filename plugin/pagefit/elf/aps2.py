@@ -6,10 +6,13 @@ addresses have moved is written again in the shape its linker gave it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
-
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Final
 
 _BY_INFO, _BY_OFFSET, _BY_ADDEND, _HAS_ADDEND = 1, 2, 4, 8
 _MAGIC: Final = b"APS2"

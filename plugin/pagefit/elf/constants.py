@@ -6,7 +6,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 ELF_MAGIC: Final = b"\x7fELF"
 
 ELFCLASS32: Final = 1

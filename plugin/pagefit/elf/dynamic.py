@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 DT_NULL: Final = 0
 DT_PLTRELSZ: Final = 2

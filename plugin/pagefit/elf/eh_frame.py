@@ -7,11 +7,15 @@ exception header encodings; the LSDA as gcc and LLVM write it, Itanium C++ ABI "
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Final
 
 _OMIT: Final = 0xFF
 _PCREL: Final = 0x10

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
 from functools import cached_property
 from itertools import islice
 from operator import le
-from typing import Final, NamedTuple
 
 from pagefit.elf import eh_frame
 from pagefit.elf.sections import ElfFile
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
 
 #: Version 1; a distance to .eh_frame; a count; and distances from the table itself (LSB core 10.6.2).
 USUAL: Final = bytes([1, 0x1B, 0x03, 0x3B])

@@ -6,14 +6,18 @@ Tables are found by the dynamic section, as loaders find them.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
 
 from pagefit.elf import aps2, relr
 from pagefit.elf import constants as c
 from pagefit.elf import dynamic as d
 from pagefit.elf.sections import SHT_REL, SHT_RELA, ElfFile
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
 
 #: e_machine: (R_*_RELATIVE, R_*_IRELATIVE), for the processors whose relocations matter here.
 RELATIVE: Final = {c.EM_AARCH64: (1027, 1032), c.EM_X86_64: (8, 37)}

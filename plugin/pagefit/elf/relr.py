@@ -5,7 +5,9 @@ An even word is an address to relocate; each odd word behind it stands for the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def decode(table: Iterable[int], word: int) -> Iterator[list[int]]:

@@ -12,14 +12,19 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from pathlib import Path
-from typing import IO, Final, NamedTuple
 
 from pagefit.elf.headers import Header, Image, Segment, read_image
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import IO, Final
+
+    from _typeshed import StrPath
 
 SHT_NULL: Final = 0
 SHT_PROGBITS: Final = 1
@@ -233,12 +238,12 @@ def parse(data: mmap.mmap | bytes, *, where: str = "") -> ElfFile:
 
 
 @contextmanager
-def open_elf(path: Path) -> Iterator[ElfFile]:
+def open_elf(path: StrPath) -> Iterator[ElfFile]:
     """Open a file for reading; its bytes are valid inside the `with`.
 
     Raises InputError when it is no ELF file or a header contradicts it, OSError when it cannot be read.
     """
-    with path.open("rb") as stream, mapped(stream, where=str(path)) as file:
+    with open(path, "rb") as stream, mapped(stream, where=os.fspath(path)) as file:
         yield file
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Container, Iterable, Iterator
-from typing import Final, NamedTuple
 
 from pagefit.elf.sections import SHT_DYNSYM, SHT_SYMTAB, SHT_SYMTAB_SHNDX, ElfFile, Section
 from pagefit.errors import InputError
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+    from typing import Final
 
 SHN_UNDEF: Final = 0
 SHN_LORESERVE: Final = 0xFF00

@@ -10,13 +10,15 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pagefit.atomic import replacing, write_with_holes
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.errors import ConfigError, Refused
 from pagefit.guile.format import Version, bytecode_version, is_guile_2_0, variant
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 __all__ = ["Realigned", "Version", "bytecode_version", "is_guile", "is_guile_2_0", "realign", "relink", "variant"]
 
@@ -94,15 +96,16 @@ def relink(data: bytes, page_size: int, *, where: str = "") -> tuple[bytes, Real
     return result, Realigned(strategy, obj.version, page_size, len(data), len(result))
 
 
-def realign(source: Path, target: Path, page_size: int) -> Realigned:
+def realign(source: StrPath, target: StrPath, page_size: int) -> Realigned:
     """Write to `target` the file `source` relinked to exactly `page_size` (bytes), whether it needs it or not.
 
     `target` may be `source`. It is written whole or not at all, with the mode and the modification time of `source`:
     Guile uses a .go file only when it is not older than its source (libguile/load.c). Raises as `relink` does, and
     OSError when `source` cannot be read; OutputError when `target` cannot be written.
     """
-    data, realigned = relink(source.read_bytes(), page_size, where=str(source))
-    status = source.stat()
+    with open(source, "rb") as old:
+        data, realigned = relink(old.read(), page_size, where=os.fspath(source))
+        status = os.fstat(old.fileno())
     with replacing(target, mode=stat.S_IMODE(status.st_mode)) as file:
         # As in files of Guile 3.0.10, padding is a hole.
         write_with_holes(io.BytesIO(data), file)

@@ -13,13 +13,16 @@ import tempfile
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pagefit.elf.headers import is_elf
 from pagefit.errors import InputError
 from pagefit.links import options, recorder, replay, rust
 from pagefit.links.journal import Journal
 from pagefit.links.recipe import Unrecorded
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 #: Outputs of edges that are no links of what a loader maps: objects, archives and crates.
 _NOT_LOADED: Final = {".o", ".obj", ".a", ".rlib", ".rmeta", ".d"}
@@ -38,7 +41,7 @@ class Link:
     """The words and operators of its line for the shell."""
     folder: Path
 
-    def relink(self, shipped: Path, target: Path, page_size: int) -> replay.Relinked:
+    def relink(self, shipped: StrPath, target: StrPath, page_size: int) -> replay.Relinked:
         """Write to `target` what `shipped`, the output as it is, would be had it been linked for this page size.
 
         Raises Refused when the command does not reproduce the output; Unrecorded when it is no link that can be run.
@@ -46,7 +49,7 @@ class Link:
         with tempfile.TemporaryDirectory(prefix="pagefit-") as folder:
             scratch = Path(folder)
             if rust.is_rustc(self.command):
-                journal = rust.record(self.command, self.folder, shipped, scratch)
+                journal = rust.record(self.command, self.folder, Path(shipped), scratch)
             else:
                 recorder.capture(self._driver(), self.folder, scratch / "journal")
                 journal = Journal.load(scratch / "journal")

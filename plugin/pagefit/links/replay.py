@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pagefit import atomic
 from pagefit.errors import InputError, Refused
@@ -21,6 +21,9 @@ from pagefit.links.inputs import digest_of
 from pagefit.links.journal import Journal
 from pagefit.links.match import find
 from pagefit.links.recipe import Recipe
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
 #: Characters of arguments above which a response file is used; Linux allows 2 MiB with the environment.
 _LONG_COMMAND: Final = 100_000
@@ -48,7 +51,7 @@ class Relinked:
         return {"method": "relink", "linker": self.recipe.linker.name, "proof": self.proof, "page_size": self.page_size}
 
 
-def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Relinked:
+def relink(shipped: StrPath, target: StrPath, journal: Journal, page_size: int) -> Relinked:
     """Write to `target` what `shipped` would be had it been linked for pages of `page_size` bytes.
 
     `target` may be `shipped`. RUNPATH, RPATH and strip state are those of `shipped`. Nothing is written unless the
@@ -56,6 +59,7 @@ def relink(shipped: Path, target: Path, journal: Journal, page_size: int) -> Rel
     sections of `shipped`. Raises Unrecorded when no recorded link made the file, Refused when that is not so, and
     InputError or OutputError when a file cannot be read or written.
     """
+    shipped = Path(shipped)
     try:
         recipe, recorded, now = find(shipped, journal)
         with _locked(journal), tempfile.TemporaryDirectory(prefix="pagefit-") as temporary:

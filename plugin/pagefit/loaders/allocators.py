@@ -4,12 +4,15 @@ A heuristic, and the one question that needs whole files: `check --deep` asks it
 machine it is configured on as the largest it supports, and aborts at start where pages are larger.
 """
 
-from typing import Final, NamedTuple
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.loaders.machines import MACHINES
 from pagefit.loaders.verdict import Finding, Judgement, Verdict, format_page_size
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _MESSAGES: Final = {b"<jemalloc>: Unsupported system page size": "jemalloc"}
 _CHUNK: Final = 1 << 20

@@ -7,14 +7,17 @@ after all (C8).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt, Segment
 from pagefit.loaders.memory import Memory, Piece, Source
 from pagefit.loaders.model import Fault, beyond_end, down, incongruent, name, up, weaker
 from pagefit.loaders.verdict import Verdict
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 _CHUNK: Final = 1 << 16
 

@@ -6,13 +6,17 @@ applications built for 4 KiB only is not modelled: it is a crutch with a warning
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
 from pagefit.loaders.memory import Memory
-from pagefit.loaders.model import Behaviour, Fault, beyond_end, clear_tail, down, name, up
+from pagefit.loaders.model import Fault, beyond_end, clear_tail, down, name, up
 from pagefit.loaders.verdict import Verdict, format_page_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagefit.loaders.model import Behaviour
 
 #: Below this page size (bytes) p_align is not compared with it.
 _ALIGN_CHECKED_FROM = 16384

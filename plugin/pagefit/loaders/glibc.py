@@ -6,14 +6,19 @@ mapped over it. 2.35 changed what is checked beforehand: p_align is no longer co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
 from pagefit.loaders.memory import Memory
-from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, incongruent, name, up
+from pagefit.loaders.model import Fault, clear_tail, down, incongruent, name, up
 from pagefit.loaders.verdict import Verdict, format_page_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagefit.loaders.model import Behaviour
 
 
 def _reject_old(image: Image, page_size: int) -> Iterator[Fault]:

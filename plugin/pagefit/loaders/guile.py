@@ -11,15 +11,19 @@ no e_machine: word size and byte order are all that a file is tied to, so every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt, Segment
 from pagefit.guile.format import Version, bytecode_version
 from pagefit.loaders.model import Fault, down, name
 from pagefit.loaders.verdict import COMMON_PAGE_SIZES, Finding, Judgement, Verdict, format_page_size
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Final
 
 
 class Generation(NamedTuple):

@@ -6,15 +6,19 @@ began inside a page, and so had to be congruent too. The dynamic linker named by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
 from pagefit.loaders import musl
 from pagefit.loaders.machines import lowest_address
 from pagefit.loaders.memory import Memory
-from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, incongruent, name, up
+from pagefit.loaders.model import Fault, clear_tail, down, incongruent, name, up
 from pagefit.loaders.verdict import Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagefit.loaders.model import Behaviour
 
 
 def _reject(image: Image, page_size: int) -> Iterator[Fault]:

@@ -1,13 +1,26 @@
 """What every loader's module provides: the checks that reject a file, and the mapping it does otherwise."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from __future__ import annotations
 
-from pagefit.elf.headers import Image, Segment
 from pagefit.loaders.verdict import Verdict, format_page_size
+from pagefit.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+    from pagefit.elf.headers import Image, Segment
     from pagefit.loaders.memory import Memory
+
+    #: (image, page size in bytes) -> what makes the loader refuse the file, from its headers alone.
+    Reject: TypeAlias = Callable[[Image, int], Iterator["Fault"]]
+
+    #: Maps the file into the memory, in the loader's order; yields what goes wrong meanwhile.
+    Load: TypeAlias = Callable[[Image, Memory], Iterator["Fault"]]
+
+    #: What one loader does with a file.
+    Behaviour: TypeAlias = tuple[Reject, Load]
 
 
 class Fault(NamedTuple):
@@ -19,17 +32,6 @@ class Fault(NamedTuple):
     segments: tuple[int, ...]
     address: int | None
     message: str
-
-
-#: (image, page size in bytes) -> what makes the loader refuse the file, from its headers alone.
-Reject = Callable[[Image, int], Iterator[Fault]]
-
-#: Maps the file into the memory, in the loader's order; yields what goes wrong meanwhile.
-Load = Callable[[Image, "Memory"], Iterator[Fault]]
-
-
-#: What one loader does with a file.
-Behaviour = tuple[Reject, Load]
 
 
 def down(address: int, page_size: int) -> int:
@@ -82,7 +84,7 @@ def weaker(relro: Segment, page_size: int) -> Fault:
     )
 
 
-def clear_tail(memory: "Memory", load: Segment, end: int, *, unlocked: bool = False) -> Iterator[Fault]:
+def clear_tail(memory: Memory, load: Segment, end: int, *, unlocked: bool = False) -> Iterator[Fault]:
     """Zero memory from the end of a LOAD's file bytes to `end`, as every loader does for the first bytes of bss."""
     if not memory.zero(load.file_vend, end, load.index, unlocked=unlocked):
         yield Fault(

@@ -7,13 +7,17 @@ is done for the libraries a program starts with, not for those it opens later, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image
 from pagefit.loaders.memory import Memory
-from pagefit.loaders.model import Behaviour, Fault, clear_tail, down, name, up
+from pagefit.loaders.model import Fault, clear_tail, down, name, up
 from pagefit.loaders.verdict import Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagefit.loaders.model import Behaviour
 
 
 def _reject(image: Image, page_size: int) -> Iterator[Fault]:  # noqa: ARG001 -- musl rejects nothing

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import pairwise
-from typing import Final
 
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.loaders import bionic, glibc, kernel, musl
@@ -20,8 +18,15 @@ from pagefit.loaders.loader import (
     Loader,
 )
 from pagefit.loaders.memory import Memory
-from pagefit.loaders.model import Behaviour, Fault, name
+from pagefit.loaders.model import Fault, name
 from pagefit.loaders.verdict import Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
+
+    from pagefit.loaders.model import Behaviour
 
 _BEHAVIOURS: Final[dict[Loader, Behaviour]] = {
     GLIBC_OLD: glibc.OLD,

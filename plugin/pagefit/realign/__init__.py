@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _typeshed import StrPath
+
     from pagefit.realign.report import Layout, Plan, Realigned
 
 __all__ = ["plan", "realign"]
 
 
 def realign(
-    source: Path, target: Path, page_size: int, *, layout: Layout = "dense", drop_debug: bool = False
+    source: StrPath, target: StrPath, page_size: int, *, layout: Layout = "dense", drop_debug: bool = False
 ) -> Realigned:
     """Write to `target` what `source` would be had it been linked for pages of `page_size` bytes.
 
@@ -26,7 +26,7 @@ def realign(
     return run(source, target, page_size, layout=layout, drop_debug=drop_debug)
 
 
-def plan(source: Path, page_size: int, *, layout: Layout = "dense", drop_debug: bool = False) -> Plan:
+def plan(source: StrPath, page_size: int, *, layout: Layout = "dense", drop_debug: bool = False) -> Plan:
     """What `realign` would do, without writing. Raises as it does."""
     from pagefit.realign.engine import plan as run
 

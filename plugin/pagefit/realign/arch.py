@@ -15,16 +15,44 @@ The contract, the same for every architecture:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
 from itertools import chain
-from typing import Any, Final, Protocol
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, WordPatches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Final, Protocol
+
+    class Architecture(Protocol):
+        """One instruction set. Modules of this package implement it as module-level functions."""
+
+        def references(self, file: ElfFile, moves: Moves) -> CodeReferences:
+            """Find every reference from code into a moved piece, with the bytes that make it lead to the new place.
+
+            What `file` offers: `executable` (sections with code, by address), `contents(section)`, `read(address, n)`,
+            `offset_of(address)`; `pagefit.elf.eh_frame.frames(file)` (functions' ranges), `pagefit.elf.symbols`
+            (mapping symbols, when the file isn't stripped), `pagefit.elf.relocations` (words the loader writes).
+            `moves.piece(x)`, `moves.delta(x)`, `moves.moved` say what moves. Addresses are the original's.
+
+            Raises Refused.
+            """
+            ...
+
+        def verify(self, before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:
+            """Decode the result afresh and prove it: every reference of `before` leads in `after` to the same thing.
+
+            For a reference at place `p` to target `t` in `before`, `after` must hold at `moves.new(p)` one to
+            `moves.new(t)`; and `after` must have none into moved pieces that `before` hasn't. Code bytes that no patch
+            explains are compared by the caller. `after` has the same sections in the same order.
+
+            Raises Refused, naming the address.
+            """
+            ...
 
 
 class CodeReferences:
@@ -55,33 +83,6 @@ class CodeReferences:
         return chain(self.words, self.others)
 
 
-class Architecture(Protocol):
-    """One instruction set. Modules of this package implement it as module-level functions."""
-
-    def references(self, file: ElfFile, moves: Moves) -> CodeReferences:
-        """Find every reference from code into a moved piece, with the bytes that make it lead to the new place.
-
-        What `file` offers: `executable` (sections with code, by address), `contents(section)`, `read(address, n)`,
-        `offset_of(address)`; `pagefit.elf.eh_frame.frames(file)` (functions' ranges), `pagefit.elf.symbols`
-        (mapping symbols, when the file isn't stripped), `pagefit.elf.relocations` (words the loader writes).
-        `moves.piece(x)`, `moves.delta(x)`, `moves.moved` say what moves. Addresses are the original's.
-
-        Raises Refused.
-        """
-        ...
-
-    def verify(self, before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences) -> None:
-        """Decode the result afresh and prove it: every reference of `before` leads in `after` to the same thing.
-
-        For a reference at place `p` to target `t` in `before`, `after` must hold at `moves.new(p)` one to
-        `moves.new(t)`; and `after` must have none into moved pieces that `before` hasn't. Code bytes that no patch
-        explains are compared by the caller. `after` has the same sections in the same order.
-
-        Raises Refused, naming the address.
-        """
-        ...
-
-
 _MODULES: Final = {
     c.EM_AARCH64: "pagefit.realign.aarch64",
     c.EM_X86_64: "pagefit.realign.x86_64",
@@ -100,5 +101,7 @@ def architecture(machine: int, *, where: str = "") -> Architecture:
             where=where,
             remedy="Link it again with -Wl,-z,max-page-size=65536 -Wl,-z,common-page-size=65536.",
         )
+    from importlib import import_module
+
     module: Architecture = import_module(name)
     return module

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.sections import ElfFile
@@ -12,8 +10,15 @@ from pagefit.errors import Refused
 from pagefit.realign.moves import UNIT
 from pagefit.realign.parts import Part, constants_apart, parts
 from pagefit.realign.place import Placed, Policy, place
-from pagefit.realign.report import Class, Layout
 from pagefit.realign.tables import neighbour_before
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
+
+    from pagefit.realign.report import Class, Layout
 
 #: More zeros in the file than this (bytes) and moving a tail is better than writing out the bss before it.
 _BSS_AT_MOST: Final = 1 << 20

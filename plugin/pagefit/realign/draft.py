@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
@@ -20,6 +18,11 @@ from pagefit.realign.loads import group_file_end, groups, loads
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
 from pagefit.realign.place import Placed, moves_of, up
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from typing import Final
 
 _WORD: Final = struct.Struct("<I")
 #: Most changes are no longer than this (bytes).

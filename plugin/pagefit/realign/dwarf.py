@@ -10,15 +10,17 @@ from __future__ import annotations
 import io
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
 
 from pagefit.elf.sections import SHF_COMPRESSED, ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, Final
+
     from elftools.dwarf.dwarfinfo import DWARFInfo
 
 _DW_OP_ADDR: Final = 0x03

@@ -6,7 +6,6 @@ import os
 import stat
 from collections import Counter
 from itertools import chain
-from pathlib import Path
 
 from pagefit.atomic import replacing
 from pagefit.elf.sections import ElfFile, mapped, open_elf
@@ -18,12 +17,18 @@ from pagefit.realign.candidates import Candidate, candidates
 from pagefit.realign.draft import Draft, draft
 from pagefit.realign.parts import check
 from pagefit.realign.patches import Patch
-from pagefit.realign.report import Class, Layout, Plan, Realigned
+from pagefit.realign.report import Plan, Realigned
 from pagefit.realign.verify import verify
 from pagefit.realign.write import write
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _typeshed import StrPath
 
-def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:
+    from pagefit.realign.report import Class, Layout
+
+
+def plan(source: StrPath, page_size: int, *, layout: Layout, drop_debug: bool) -> Plan:
     """Implements `pagefit.realign.plan`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
@@ -32,22 +37,22 @@ def plan(source: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> P
         return _plan(best, cls, source, page_size, layout)
 
 
-def realign(source: Path, target: Path, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:
+def realign(source: StrPath, target: StrPath, page_size: int, *, layout: Layout, drop_debug: bool) -> Realigned:
     """Implements `pagefit.realign.realign`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
-            if source != target:
+            if os.fspath(source) != os.fspath(target):
                 import shutil
 
                 shutil.copy2(source, target)
             return Realigned(_unchanged(file, page_size, layout))
         cls, best = draft_for(file, page_size, layout, drop_debug)
-        with source.open("rb") as old, replacing(target, mode=stat.S_IMODE(os.fstat(old.fileno()).st_mode)) as new:
+        with open(source, "rb") as old, replacing(target, mode=stat.S_IMODE(os.fstat(old.fileno()).st_mode)) as new:
             write(best, old, new)
-            with mapped(new, where=str(source)) as after:
+            with mapped(new, where=os.fspath(source)) as after:
                 verify(best, after)
                 if not _loads(after, page_size):
-                    raise Refused("the result was judged not to load; nothing was written", where=str(source))
+                    raise Refused("the result was judged not to load; nothing was written", where=os.fspath(source))
         return Realigned(_plan(best, cls, source, page_size, layout))
 
 
@@ -124,7 +129,7 @@ def _unchanged(file: ElfFile, page_size: int, layout: Layout) -> Plan:
     return Plan(page_size, "fits", layout, (), {}, size, size)
 
 
-def _plan(best: Draft, cls: Class, source: Path, page_size: int, layout: Layout) -> Plan:
+def _plan(best: Draft, cls: Class, source: StrPath, page_size: int, layout: Layout) -> Plan:
     return Plan(
         page_size=page_size,
         cls=cls,

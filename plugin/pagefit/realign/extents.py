@@ -7,14 +7,17 @@ header table, data that a tool has put into a gap or behind the end. Nothing is 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.place import Placed, up
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 _CHUNK = 1 << 16
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pagefit.elf import constants as c
 from pagefit.elf import dynamic as d
 from pagefit.elf import relocations, symbols
 from pagefit.elf.sections import SHT_NOBITS, ElfFile, Section
 from pagefit.errors import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def check(file: ElfFile, page: int) -> None:

@@ -7,11 +7,14 @@ of which only the shared pages are more executable than before, and become one w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from pagefit.elf.headers import Segment
 from pagefit.realign.place import Placed, down, up
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 def groups(placed: Sequence[Placed]) -> list[list[Placed]]:

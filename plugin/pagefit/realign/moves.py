@@ -8,13 +8,17 @@ address stay, and an ADRP page has one answer.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, NamedTuple
 
 from pagefit.errors import Refused
 from pagefit.realign.columns import Column
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
 
 #: The unit of every move (bytes): the smallest page size, and the reach of aarch64's `:lo12:`.
 UNIT: Final = 4096

@@ -6,15 +6,18 @@ either the LOAD is cut there, or it moves as a whole until RELRO ends on a page 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import pairwise, zip_longest
-from typing import NamedTuple
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, Segment
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import InputError
 from pagefit.realign.moves import UNIT
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 class Part(NamedTuple):

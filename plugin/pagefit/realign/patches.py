@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 #: Kinds of patches that replace a whole table which has several encodings.
 PACKED: Final = frozenset({"relr", "aps2-rel", "aps2-rela"})

@@ -9,12 +9,15 @@ With the same walk: nothing may move (classes a0, a1), only the tail may (b), or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
-
 from pagefit.errors import Refused
 from pagefit.realign.moves import UNIT, Moves, Piece, moves
 from pagefit.realign.parts import Part
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Literal
 
 _RELINK = "Link it again with -Wl,-z,max-page-size={0} -Wl,-z,common-page-size={0}."
 

@@ -5,13 +5,15 @@ A table yields references; a patch adds to the old value what its target moves, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign import dwarf, relocs, unwind, words
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def tables(file: ElfFile, moves: Moves, *, debug: bool = True) -> Iterator[Patch]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import Final
 
 from pagefit.elf import aps2, relr
 from pagefit.elf import relocations as r
@@ -15,6 +13,11 @@ from pagefit.errors import InputError, Refused
 from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
 
 _IN_PLACE: Final = "RELATIVE, in place"
 #: So many relocations at a time: the same memory serves all of them.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from pagefit.tuples import NamedTuple
 
-Layout = Literal["dense", "padded"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
 
-#: `fits`: nothing to do. `a0`, `a1`: no address changes. `b`: a tail segment moves. `c`: data moves, code is patched.
-Class = Literal["fits", "a0", "a1", "b", "c"]
+    Layout: TypeAlias = Literal["dense", "padded"]
+
+    #: `fits`: nothing to do. `a0`, `a1`: no address changes. `b`: a tail segment moves. `c`: data moves, code is
+    #: patched.
+    Class: TypeAlias = Literal["fits", "a0", "a1", "b", "c"]
 
 
 class Plan(NamedTuple):

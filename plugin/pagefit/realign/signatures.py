@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from pagefit.elf.sections import ElfFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _typeshed import StrPath
 
 _MODULE = b"~Module signature appended~\n"
 _ATTRIBUTES = {"security.ima": "IMA signature or hash", "security.evm": "EVM signature"}
 
 
-def notes(file: ElfFile, source: Path) -> Iterator[str]:
+def notes(file: ElfFile, source: StrPath) -> Iterator[str]:
     """Sentences about signatures of a file and data behind its end; nothing is removed."""
     header = file.header
     ends = [header.phoff + header.phnum * header.phentsize, header.shoff + len(file.sections) * header.shentsize]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Header, Segment
@@ -12,6 +10,11 @@ from pagefit.elf.sections import SHT_NOBITS, SHT_PROGBITS, ElfFile, Section
 from pagefit.realign.extents import FileLayout
 from pagefit.realign.loads import group_file_end, groups
 from pagefit.realign.place import Placed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from typing import Final
 
 _EHDR: Final = {32: "HHIIIIIHHHHHH", 64: "HHIQQQIHHHHHH"}
 _PHDR: Final = {32: "IIIIIIII", 64: "IIQQQQQQ"}

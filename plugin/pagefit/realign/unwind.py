@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pagefit.elf import eh_frame, functions
 from pagefit.elf.constants import PF_W
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _UNUSED = "unused TType"
 

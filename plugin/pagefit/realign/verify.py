@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import zip_longest
-from typing import Final
 
 from pagefit.elf import relocations
 from pagefit.elf.sections import ElfFile
@@ -16,6 +15,10 @@ from pagefit.errors import Refused
 from pagefit.realign.arch import architecture
 from pagefit.realign.draft import Draft
 from pagefit.realign.patches import PACKED, Patch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _WINDOW: Final = 1 << 17
 #: So much of a file's bytes is held in memory while they are compared.

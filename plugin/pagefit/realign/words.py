@@ -5,15 +5,17 @@ Every reference is yielded that can change with the moves; relocations and unwin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 from pagefit.elf import dynamic, relocations, symbols
 from pagefit.elf.sections import SHT_NOTE, ElfFile, Section
 from pagefit.errors import Refused
 from pagefit.realign.columns import Column
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, Reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 #: Places that linkers name with absolute symbols: edges of the image (gold, old lld), its tables (GNU ld).
 _EDGES: Final = frozenset(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Final
 
 from pagefit.atomic import copy_range
 from pagefit.realign.draft import Draft
 from pagefit.realign.extents import Extent
 from pagefit.realign.place import up
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Final
 
 _CHUNK: Final = 1 << 17
 

@@ -7,7 +7,6 @@ tables; where that leaves a doubt, the file is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain, zip_longest
 
 from pagefit.children import beside
@@ -21,6 +20,10 @@ from pagefit.realign.aarch64.tables import tables
 from pagefit.realign.arch import CodeReferences
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch, WordPatches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def references(file: ElfFile, moves: Moves) -> CodeReferences:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
@@ -13,6 +10,11 @@ from pagefit.realign.aarch64.text import Text
 from pagefit.realign.aarch64.uses import data
 from pagefit.realign.moves import UNIT, Moves, Piece
 from pagefit.realign.patches import Patch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 #: The kind of a relaxed pair that was made again.
 PAIR: Final = "ADR to ADRP+ADD"

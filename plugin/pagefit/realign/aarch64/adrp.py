@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
 from itertools import compress
-from typing import Final
 
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
@@ -20,6 +18,11 @@ from pagefit.realign.aarch64.uses import data
 from pagefit.realign.columns import Column, take
 from pagefit.realign.moves import UNIT, Moves, Piece
 from pagefit.realign.patches import WordPatches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Final
 
 #: An ADRP leads this many pages backwards, or one less forwards.
 _REACH: Final = 1 << 20

@@ -5,10 +5,13 @@ LLVM writes CMP Wi, #last; B.HI default; and reads the table with Wi, a copy, or
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.flow import Function
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 #: Conditions that bound an unsigned number by the compared one: HI, LS (one entry more), HS, LO.
 _ENTRIES: Final = {8: 1, 9: 1, 2: 0, 3: 0}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final
 
 from pagefit.elf import symbols
 from pagefit.elf.functions import Functions
@@ -14,6 +12,11 @@ from pagefit.elf.sections import ElfFile
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.flow import Function
 from pagefit.realign.aarch64.text import Text, find, texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Final
 
 #: A function without unwind table: at most this many bytes around a place are looked at.
 _AROUND: Final = 4096

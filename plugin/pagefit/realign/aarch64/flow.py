@@ -6,11 +6,14 @@ leaves the function, or a function larger than the limit, gives no answer; calle
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Final
 
 from pagefit.realign.aarch64 import instructions as a64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
 
 #: Longest path that is followed (instructions).
 _LIMIT: Final = 20000

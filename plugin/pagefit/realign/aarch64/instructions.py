@@ -6,7 +6,10 @@ Instructions are little-endian in both byte orders. Nothing here knows of files;
 from __future__ import annotations
 
 from functools import cache
-from typing import Final, TypeAlias
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, TypeAlias
 
 NOP: Final = 0xD503201F
 ZERO: Final = 31  # register 31: the zero register or the stack pointer

@@ -5,15 +5,17 @@ Older OpenSSL assembly keeps `.quad OPENSSL_armcap_P - .` beside its code and ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 _NEAR: Final = 12
 _REMEDY: Final = "Link the file again for the larger page size."

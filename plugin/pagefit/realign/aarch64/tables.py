@@ -6,9 +6,6 @@ table. Their length is proved by the comparison that guards the index, or by the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 from pagefit.elf import symbols
 from pagefit.elf.sections import ElfFile
 from pagefit.errors import Refused
@@ -18,6 +15,11 @@ from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
 from pagefit.realign.moves import Moves
 from pagefit.realign.patches import Patch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
 
 _KIND: Final = "relative table"
 #: How far behind the load the addition is looked for (instructions).

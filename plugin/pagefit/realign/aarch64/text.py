@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import accumulate, islice
-from typing import Final, NamedTuple
 
 from pagefit.elf.sections import ElfFile, Section
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.columns import Column, take
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Final
 
 #: So many words are searched at a time: the lines are short-lived.
 _CHUNK: Final = 1 << 15

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from pagefit.errors import Refused
 from pagefit.realign.aarch64 import instructions as a64
 from pagefit.realign.aarch64.code import Code
 from pagefit.realign.aarch64.text import Text
 from pagefit.realign.columns import Column, take
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Final
 
 #: How far the user of an ADRP is looked for before its function's branches are followed (instructions).
 _NEAR: Final = 16
