@@ -6,37 +6,38 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
 
 from pagefit import __version__
-from pagefit.containers.member import Member
-from pagefit.containers.memberfile import MemberFile
 from pagefit.elf import constants as c
-from pagefit.elf.headers import Image, read_image
-from pagefit.guile.format import bytecode_version, variant
+from pagefit.elf.headers import read_image
+from pagefit.elf.notes import build_id
+from pagefit.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Final
+
+    from pagefit.containers.member import Member
+    from pagefit.elf.headers import Image
 
 SCHEMA: Final = 1
 NAME: Final = "manifest.json"
 _PIECE: Final = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """How a file was mended: by which engine, in words, the p_align of its PT_LOADs before (bytes), and anything else
     the engine wants to be known (values that JSON has)."""
 
     engine: str
     detail: str
     alignments: tuple[int, ...]
-    provenance: Mapping[str, object] = field(default_factory=dict)
+    provenance: Mapping[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What the files belong to; version and tag are None for what is no wheel."""
 
     name: str
@@ -66,7 +67,7 @@ def describe(path: str, member: Member, origin: Origin | None) -> dict[str, obje
         "sha256": sha256(member),
         "size": member.size,
         "padding": padding(image, member),
-        "build_id": build_id(member),
+        "build_id": build_id(image, member.read_at),
         "class": image.header.bits,
         "byte_order": image.header.byteorder,
         "machine": machine_name(image.header.machine),
@@ -81,6 +82,11 @@ def _provenance(origin: Origin) -> dict[str, object]:
 
 
 def _guile(image: Image, member: Member) -> dict[str, object]:
+    # No machine's code: only such files can be Guile's.
+    if image.header.machine != c.EM_NONE:
+        return {}
+    from pagefit.guile.format import bytecode_version, variant
+
     version = bytecode_version(image, member.read_at)
     return {"guile": {"variant": variant(image), "bytecode": str(version)}} if version else {}
 
@@ -107,27 +113,14 @@ def padding(image: Image, member: Member) -> int:
     return total
 
 
-def build_id(member: Member) -> str | None:
-    """The GNU build-id in hexadecimal, None without one (or with notes that cannot be read)."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        segments: Iterable[Any] = ELFFile(io.BufferedReader(MemberFile(member))).iter_segments(type="PT_NOTE")
-        for segment in segments:
-            for note in segment.iter_notes():
-                if note["n_type"] == "NT_GNU_BUILD_ID" and note["n_name"] == "GNU":
-                    return str(note["n_desc"])
-    except (ELFError, ValueError, KeyError, AttributeError):
-        pass
-    return None
-
-
 def machine_name(number: int) -> str:
     """The name of an e_machine as the gABI has it, such as EM_AARCH64; the number in hexadecimal when it has none."""
-    from elftools.elf.enums import ENUM_E_MACHINE
+    names: dict[Any, str] = {value: name for name, value in vars(c).items() if name.startswith("EM_")}
+    if number not in names:
+        # Imported late: it takes longer than to pack a small wheel.
+        from elftools.elf.enums import ENUM_E_MACHINE
 
-    names: dict[Any, str] = {value: name for name, value in ENUM_E_MACHINE.items() if isinstance(value, int)}
+        names = {value: name for name, value in ENUM_E_MACHINE.items() if isinstance(value, int)}
     return names.get(number, f"{number:#x}")
 
 

@@ -96,6 +96,11 @@ def test_what_no_kernel_of_the_machine_needs_is_left_unless_asked_for_by_name(li
     assert list(library.parent.iterdir()) == [library]
 
 
+def test_a_file_that_no_engine_may_mend_is_refused_with_a_reason(library: Path) -> None:
+    report = align.path(library, Request(everywhere=True, engine="relink"), unresolved="warn")
+    assert [outcome.detail for outcome in report.refused] == ["relink: there is no journal of recorded links"]
+
+
 def test_an_excluded_file_is_reported_and_left(library: Path) -> None:
     report = align.path(library.parent, Request(everywhere=True, exclude=("libx*",)))
     assert [(o.path, o.action) for o in report.outcomes] == [("libx.so", Action.EXCLUDED)]
@@ -184,4 +189,5 @@ def test_mending_a_library_imports_nothing_that_takes_longer_than_mending_it(
     assert f"realigned: class {cls}" in done.stdout
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "pagefit.realign.engine" in loaded
-    assert loaded & {"argparse", "dataclasses", "inspect", "json", "pickle", "shutil", "tempfile"} == set()
+    slow = {"argparse", "dataclasses", "inspect", "json", "pathlib", "pickle", "shutil", "tempfile", "typing"}
+    assert loaded & slow == set()

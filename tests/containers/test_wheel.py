@@ -51,18 +51,32 @@ def new(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_only_the_lines_of_replaced_files_change(newline: str, new: Path, tmp_path: Path) -> None:
-    members = {"pkg/a.so": ELF, "pkg/b, and more.so": ELF + b"b", "pkg/ü.py": b"pass"}
+@pytest.mark.parametrize("other", ["pkg/b, and more.so", "pkg/ö.so"])
+def test_only_the_lines_of_replaced_files_change(newline: str, other: str, new: Path, tmp_path: Path) -> None:
+    members = {"pkg/a.so": ELF, other: ELF + b"b", "pkg/ü.py": b"pass"}
     wheel = make_wheel(tmp_path / NAME, members, newline=newline)
     with zipfile.ZipFile(wheel) as archive:
         before = archive.read(f"{DIST_INFO}/RECORD").decode().split(newline)
-    assert rewrite_wheel(wheel, wheel, {"pkg/a.so": new, "pkg/b, and more.so": new}) == ()
+    assert rewrite_wheel(wheel, wheel, {"pkg/a.so": new, other: new}) == ()
     assert valid(wheel)
     with zipfile.ZipFile(wheel) as archive:
         after = archive.read(f"{DIST_INFO}/RECORD").decode().split(newline)
         assert [info.filename for info in archive.infolist()][:3] == list(members)
     changed = f"{digest(ELF * 3)},{len(ELF * 3)}"
-    assert after == [f"pkg/a.so,{changed}", f'"pkg/b, and more.so",{changed}', *before[2:]]
+    quoted = f'"{other}"' if "," in other else other
+    assert after == [f"pkg/a.so,{changed}", f"{quoted},{changed}", *before[2:]]
+
+
+def test_a_wheel_is_rewritten_without_slow_imports(new: Path, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / NAME, {"a.so": ELF})
+    code = (
+        "import sys; from pagefit.containers.wheel import rewrite_wheel as r; r(*sys.argv[1:3], {'a.so': sys.argv[3]})"
+    )
+    command = [sys.executable, "-S", "-c", f"{code}; print(*sys.modules)", wheel, wheel, new]
+    found = {**os.environ, "PYTHONPATH": str(Path(threads.__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, env=found, check=True)
+    assert valid(wheel)
+    assert set(done.stdout.split()) & {"base64", "concurrent", "csv", "pathlib", "re", "threading", "typing"} == set()
 
 
 @pytest.mark.parametrize("processors", [1, 2])

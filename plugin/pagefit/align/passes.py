@@ -76,7 +76,7 @@ def mend(assessed: Outcome, source: StrPath, target: StrPath, request: Request) 
             detail=mended.summary,
             provenance=mended.provenance,
         )
-    return assessed.refused("; ".join(reasons))
+    return assessed.refused("; ".join(reasons) or "relink: there is no journal of recorded links")
 
 
 def _discard(target: StrPath) -> None:

@@ -34,11 +34,12 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the tarballs; 0. Raises InputError or OutputError at the first that cannot be written."""
     from pagefit.containers import tarball
-    from pagefit.prebuilt import variant
 
     written = []
     for path in args.path:
         if args.whole:
+            from pagefit.prebuilt import variant
+
             target = variant.pack_whole(path, args.output)
         elif path.is_dir():
             target = tarball.write_tree(

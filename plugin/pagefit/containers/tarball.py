@@ -20,7 +20,7 @@ from pagefit.atomic import make_folder, replacing
 from pagefit.containers import compression, zipdirectory, zipmembers
 from pagefit.containers.kinds import TAR_BLOCK, is_loadable
 from pagefit.containers.member import Member, is_safe_name, open_file
-from pagefit.containers.threads import in_order
+from pagefit.containers.threads import Jobs
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import read_image
 from pagefit.errors import ConfigError, InputError
@@ -31,6 +31,8 @@ Compression = Literal["xz", "zst", "gz"]
 _PIECE: Final = 1 << 18
 #: So much of a wheel's ELF files (bytes) is decompressed once, for the manifest, and kept for the archive behind it.
 _KEPT: Final = 64 << 20
+#: How much longer it takes to inflate and hash a byte than the latter alone.
+_HASHING: Final = 5
 #: Where the folders of a wheel's `.data` folder go, below the prefix that the rest of the wheel is unpacked into.
 _SCHEMES: Final = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers": "include/"}
 
@@ -40,8 +42,12 @@ class _Artifact(NamedTuple):
     entry: Mapping[str, object]
 
 
-#: Every ELF file by its installed path, sorted by that, and a way to open it: nothing is read before its turn.
-Files = Sequence[tuple[str, Callable[[], Member]]]
+class _File(NamedTuple):
+    """An ELF file by its installed path, its size (bytes), and a way to open it: nothing is read before its turn."""
+
+    path: str
+    size: int
+    opened: Callable[[], Member]
 
 
 def write(
@@ -62,13 +68,13 @@ def write(
     entries = zipdirectory.read_directory(archive).by_name
     # What lies in an archive within the wheel is not installed.
     names = [member.names[1] for member in walk(wheel) if len(member.names) == 2]
-    files: list[tuple[str, Callable[[], Member]]] = []
+    files = []
     room = _KEPT
     for path, entry in sorted((_installed(name), entries[name]) for name in names):
         opened = partial(zipmembers.whole, archive, entry)
         fits = entry.size <= room
         room -= entry.size if fits else 0
-        files.append((path, cache(opened) if fits else opened))
+        files.append(_File(path, entry.size, cache(opened) if fits else opened))
     subject = Subject(name, str(version), tag)
     return _write(files, folder / wheel.stem, subject, compression, origins, {}, where=str(wheel))
 
@@ -88,7 +94,7 @@ def write_tree(
     `write` does.
     """
     loadable = [
-        (path, partial(open_file, file))
+        _File(path, file.stat().st_size, partial(open_file, file))
         for path, file in sorted(files)
         if is_loadable(open_file(file).read_at(0, TAR_BLOCK))
     ]
@@ -105,7 +111,7 @@ def _installed(name: str) -> str:
 
 
 def _write(
-    files: Files,
+    files: Sequence[_File],
     base: Path,
     subject: Subject,
     kind: Compression,
@@ -114,7 +120,7 @@ def _write(
     *,
     where: str,
 ) -> Path:
-    for path, count in Counter(path for path, _ in files).items():
+    for path, count in Counter(file.path for file in files).items():
         if count > 1:
             raise InputError(f"two ELF files are installed as {path}", where=where)
         if not is_safe_name(path):
@@ -122,13 +128,10 @@ def _write(
     if not files:
         raise InputError("holds no ELF files to pack", where=where)
 
-    def artifact(file: tuple[str, Callable[[], Member]]) -> _Artifact:
-        path, member = file[0], file[1]()
-        image = read_image(member.read_at, member.size, where=member.path)
-        mode = 0o755 if manifest.is_executable(image) else 0o644
-        return _Artifact(mode, manifest.describe(path, member, origins.get(path)))
-
-    artifacts = list(in_order(artifact, files))
+    jobs = Jobs()
+    described = [jobs.add(_HASHING * file.size, partial(_described, file, origins.get(file.path))) for file in files]
+    with jobs:
+        artifacts = [result() for result in described]
     target = base.with_name(f"{base.name}.prebuilt.tar.{kind}")
     make_folder(target.parent)
     with replacing(target) as file:
@@ -137,14 +140,23 @@ def _write(
     return target
 
 
-def _tar(files: Files, artifacts: Sequence[_Artifact], subject: Subject, links: Mapping[str, str]) -> Iterator[bytes]:
+def _described(file: _File, origin: Origin | None) -> _Artifact:
+    member = file.opened()
+    image = read_image(member.read_at, member.size, where=member.path)
+    mode = 0o755 if manifest.is_executable(image) else 0o644
+    return _Artifact(mode, manifest.describe(file.path, member, origin))
+
+
+def _tar(
+    files: Sequence[_File], artifacts: Sequence[_Artifact], subject: Subject, links: Mapping[str, str]
+) -> Iterator[bytes]:
     """The tar archive, piece by piece: the manifest first, then the files, then the links, sorted."""
     time = source_date()
     text = manifest.render(subject, [artifact.entry for artifact in artifacts])
     yield _header(manifest.NAME, len(text), 0o644, time) + text + _filling(len(text))
-    for (path, opened), artifact in zip(files, artifacts, strict=True):
-        member = opened()
-        yield _header(path, member.size, artifact.mode, time)
+    for file, artifact in zip(files, artifacts, strict=True):
+        member = file.opened()
+        yield _header(file.path, member.size, artifact.mode, time)
         for offset in range(0, member.size, _PIECE):
             yield member.read_at(offset, min(_PIECE, member.size - offset))
         yield _filling(member.size)

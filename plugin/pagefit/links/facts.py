@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pagefit.elf import dynamic
-from pagefit.elf.sections import SHT_DYNSYM, SHT_NOTE, SHT_SYMTAB, ElfFile, open_elf
+from pagefit.containers.member import open_file
+from pagefit.elf import dynamic, notes
+from pagefit.elf.headers import read_image
+from pagefit.elf.sections import SHT_DYNSYM, SHT_SYMTAB, ElfFile, open_elf
 from pagefit.elf.symbols import SHN_UNDEF, STT_FUNC, STT_OBJECT, STT_TLS
 
 _DT_NEEDED: Final = 1
@@ -19,7 +21,6 @@ _DT_STRTAB: Final = 5
 _DT_SONAME: Final = 14
 _DT_RPATH: Final = 15
 _DT_RUNPATH: Final = 29
-_NT_GNU_BUILD_ID: Final = 3
 _STT_GNU_IFUNC: Final = 10
 
 #: Sections that patchelf moves or rewrites; what is left cannot change after linking without changing the program.
@@ -61,14 +62,8 @@ class Facts:
 
 def build_id(path: Path) -> str | None:
     """The GNU build-id in hexadecimal, or None. Raises InputError when the file cannot be read as ELF."""
-    with open_elf(path) as elf:
-        for section in elf.sections:
-            if section.type == SHT_NOTE and section.size >= 16:
-                data = elf.contents(section)
-                name_size, size, kind = elf.struct("III").unpack_from(data)
-                if (kind, name_size, data[12:16]) == (_NT_GNU_BUILD_ID, 4, b"GNU\0"):
-                    return data[16 : 16 + size].hex()
-    return None
+    file = open_file(path)
+    return notes.build_id(read_image(file.read_at, file.size, where=file.path), file.read_at)
 
 
 def read_facts(path: Path) -> Facts:

@@ -4,6 +4,8 @@ A heuristic, and the one question that needs whole files: `check --deep` asks it
 machine it is configured on as the largest it supports, and aborts at start where pages are larger.
 """
 
+from __future__ import annotations
+
 from pagefit.elf import constants as c
 from pagefit.elf.headers import Image, ReadAt
 from pagefit.loaders.machines import MACHINES
