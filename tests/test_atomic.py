@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,14 +81,15 @@ def _cannot(*_: object) -> int:
 
 
 @pytest.mark.parametrize("kernel", [os.copy_file_range, _cannot, lambda *_: 0])
-def test_what_the_kernel_does_not_copy_is_copied_all_the_same(
-    kernel: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("start", "at", "length"), [(1000, 7, 1_200_000), (65536, 131072, 3 << 20), (5, 0, 70_000)])
+def test_any_range_is_copied_to_any_place_whatever_the_kernel_can(
+    start: int, at: int, length: int, kernel: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = bytes(range(256)) * 5000
+    data = random.Random(0).randbytes(4 << 20)
     (tmp_path / "x").write_bytes(data)
     monkeypatch.setattr(os, "copy_file_range", kernel)
     with (tmp_path / "x").open("rb") as source, (tmp_path / "y").open("w+b") as file:
-        copy_range(source.fileno(), file.fileno(), 1000, 7, 1_200_000)
-        assert (tmp_path / "y").read_bytes() == bytes(7) + data[1000:1_201_000]
+        copy_range(source.fileno(), file.fileno(), start, at, length)
+        assert (tmp_path / "y").read_bytes() == bytes(at) + data[start : start + length]
         with pytest.raises(OSError, match="became shorter"):
-            copy_range(source.fileno(), file.fileno(), 1000, 7, len(data))
+            copy_range(source.fileno(), file.fileno(), start, at, len(data))

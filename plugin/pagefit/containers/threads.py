@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from contextlib import suppress
 
 from pagefit.processors import processors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
+    from threading import Event, Thread
     from typing import Any, Final, TypeVar
 
     _Item = TypeVar("_Item")
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 #: More would be faster on larger machines, but each may hold a whole compressed member in memory.
 MOST_THREADS: Final = 4
-#: Jobs that weigh less together are done before threads have been imported.
-_WORTH_THREADS: Final = 1 << 20
+#: Jobs that weigh less together are done before threads have begun.
+_WORTH_THREADS: Final = 4 << 20
 #: What is lighter than this part of a thread's share can come at the end without keeping the other threads waiting.
 _SMALL_CHANGE: Final = 8
 
@@ -53,14 +55,18 @@ class Jobs:
     """Jobs of very different weight, done on threads within a `with` block.
 
     The heaviest begin first, or the threads would wait for one of them at the end; the others begin as they were added,
-    which should be as their results are asked for. Results wait in memory until then, all of them if need be. With one
-    processor, or so little to do that threads do not pay, each job is done when its result is asked for. What it raises
-    is raised there; what has not begun when the block ends is not done.
+    which should be as their results are asked for. Whoever asks for a result does the job, when nobody has begun it: so
+    jobs can ask for the results of others, and without threads, where there is one processor or so little to do that
+    they do not pay, each job is done when it is asked for. What it raises is raised there. Results wait in memory until
+    then, all of them if need be. What has not begun when the block ends is not done.
     """
+
+    # Not those of `concurrent.futures`, which imports `logging`: that takes as long as to copy a wheel of average size.
 
     def __init__(self) -> None:
         self._jobs: list[_Job] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[_Job] = deque()
+        self._threads: list[Thread] = []
 
     def add(self, weight: int, work: Callable[[], _Result]) -> Callable[[], _Result]:
         """Add a job, before the block begins; what to call, once, for its result. A weight of 1 is a hash of a byte."""
@@ -68,38 +74,58 @@ class Jobs:
         self._jobs.append(job)
         return job.result
 
-    def extend(self, others: Jobs) -> None:
-        """Add the jobs of others, which are not begun by themselves then."""
-        self._jobs += others._jobs
-
     def __enter__(self) -> None:
         in_all = sum(job.weight for job in self._jobs)
         if threads() < 2 or len(self._jobs) < 2 or in_all < _WORTH_THREADS:
             return
-        from concurrent.futures import ThreadPoolExecutor
+        from threading import Event, Thread
 
-        self._pool = ThreadPoolExecutor(threads())
         heavy = in_all // (_SMALL_CHANGE * threads())
-        for job in sorted(self._jobs, key=lambda job: job.weight if job.weight >= heavy else 0, reverse=True):
-            job.begin(self._pool)
+        ordered = sorted(self._jobs, key=lambda job: job.weight if job.weight >= heavy else 0, reverse=True)
+        self._waiting.extend(ordered)
+        for job in ordered:
+            job.finished = Event()
+        self._threads += [Thread(target=self._work) for _ in range(min(threads(), len(ordered) - 1))]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self) -> None:
+        with suppress(IndexError):  # none is left
+            while True:
+                self._waiting.popleft().do()
 
     def __exit__(self, *error: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+        self._waiting.clear()
+        for thread in self._threads:
+            thread.join()
 
 
 class _Job:
     def __init__(self, weight: int, work: Callable[[], Any]) -> None:
         self.weight = weight
-        self._work = work
-        self._future: Future[Any] | None = None
+        self.finished: Event | None = None
+        self._unbegun = [work]
+        self._result: Any = None
+        self._error: BaseException | None = None
 
-    def begin(self, pool: ThreadPoolExecutor) -> None:
-        self._future = pool.submit(self._work)
+    def do(self) -> None:
+        """Do the job, unless it has begun."""
+        try:
+            work = self._unbegun.pop()
+        except IndexError:
+            return
+        try:
+            self._result = work()
+        except BaseException as error:  # whatever it is, it is raised where the result is asked for
+            self._error = error
+        if self.finished:
+            self.finished.set()
 
     def result(self) -> Any:
-        if self._future is None:
-            return self._work()
-        result = self._future.result()
-        self._future = None  # whoever asked has it, and may be done with it soon
+        self.do()
+        if self.finished:
+            self.finished.wait()
+        if self._error is not None:
+            raise self._error
+        result, self._result = self._result, None  # whoever asked has it, and may be done with it soon
         return result

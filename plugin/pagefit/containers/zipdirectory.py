@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import cached_property
+from operator import attrgetter
 
 from pagefit.containers.member import Member
 from pagefit.errors import InputError
@@ -70,14 +71,25 @@ class Entry(NamedTuple):
 class Directory:
     """The entries in directory order, the directory itself as it is in the file, its offset, and the end records.
 
-    `prefix` counts bytes before the archive (a self-extracting stub): offsets written inside it are off by as much.
-    `end64` is the zip64 end record, empty without one; `end_record` is the end record with its comment.
+    `ordered` are the entries by offset; `members_end` is where the last one's data end (or, with a data descriptor,
+    nearly). `prefix` counts bytes before the archive (a self-extracting stub): offsets written inside it are off by as
+    much. `end64` is the zip64 end record, empty without one; `end_record` is the end record with its comment.
     """
 
     def __init__(
-        self, entries: list[Entry], data: bytes, start: int, prefix: int, end64: bytes, end_record: bytes
+        self,
+        entries: list[Entry],
+        ordered: list[Entry],
+        members_end: int,
+        data: bytes,
+        start: int,
+        prefix: int,
+        end64: bytes,
+        end_record: bytes,
     ) -> None:
         self.entries = entries
+        self.ordered = ordered
+        self.members_end = members_end
         self.data = data
         self.start = start
         self.prefix = prefix
@@ -133,9 +145,11 @@ def read_directory(archive: Member) -> Directory:
         at = record_end
     if at != size:
         raise _broken(archive, f"the directory has {size - at} bytes behind its last entry")
-    if not in_order or behind > start:
-        _refuse_overlaps(archive, entries, start)
-    return Directory(entries, data, start, prefix, end64, end_record)
+    ordered = entries if in_order else sorted(entries, key=attrgetter("offset"))
+    members_end = behind if in_order else _end(archive, ordered)
+    if members_end > start:
+        raise _broken(archive, "the members reach into the directory")
+    return Directory(entries, ordered, members_end, data, start, prefix, end64, end_record)
 
 
 def _find_end(archive: Member) -> tuple[int, int, int, int, bytes, bytes]:
@@ -193,14 +207,14 @@ def _zip64_fields(
     raise _broken(archive, f"{name} needs a zip64 field and has none")
 
 
-def _refuse_overlaps(archive: Member, entries: list[Entry], start: int) -> None:
+def _end(archive: Member, ordered: list[Entry]) -> int:
+    """Where the last of the members ends. Raises InputError when two overlap."""
     end = 0
-    for entry in sorted(entries, key=lambda entry: entry.offset):
+    for entry in ordered:
         if entry.offset < end:
             raise _broken(archive, f"{entry.name} overlaps another member")
         end = entry.offset + LOCAL.size + len(entry.raw_name) + entry.compressed_size
-    if end > start:
-        raise _broken(archive, "the members reach into the directory")
+    return end
 
 
 def _broken(archive: Member, what: str) -> InputError:

@@ -55,18 +55,23 @@ def rewrite(
     target: StrPath,
     replacements: Mapping[str, Content | Callable[[], bytes]],
     drop: Collection[str],
-    others: Jobs,
+    jobs: Jobs,
 ) -> None:
     """What `rewrite_zip` does, for an archive whose directory was read, dropping some members.
 
-    What a replacement is can depend on the results of other jobs, which are done behind and beside those of packing.
+    What a replacement is can depend on the results of other `jobs`, which are done beside those of packing.
     """
-    check_names(archive, directory)
-    _refuse_signed(archive, directory)
     for name in {*replacements, *drop} - directory.by_name.keys():
         raise InputError(f"has no member {name} to replace", where=archive.path)
-    with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file:
-        _copy_members(archive, directory, file, replacements, drop, others).write(file)
+    packed: dict[str, Callable[[], Packed]] = {}
+    for name, content in replacements.items():
+        entry = directory.by_name[name]
+        packed[name] = jobs.add(_DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
+    with jobs:
+        check_names(archive, directory)
+        _refuse_signed(archive, directory)
+        with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file:
+            _copy_members(archive, directory, file, packed, drop).write(file)
 
 
 def check_names(archive: Member, directory: z.Directory) -> None:
@@ -84,8 +89,7 @@ def check_names(archive: Member, directory: z.Directory) -> None:
 
 def _refuse_signed(archive: Member, directory: z.Directory) -> None:
     # APK signature schemes 2 and up keep a block between the last member and the directory.
-    last = max(directory.entries, key=attrgetter("offset"), default=None)
-    gap = directory.start - (last.offset + z.LOCAL.size + len(last.raw_name) + last.compressed_size) if last else 0
+    gap = directory.start - directory.members_end
     block = archive.read_at(directory.start - min(gap, len(_SIGNING_BLOCK)), min(gap, len(_SIGNING_BLOCK)))
     signed = block == _SIGNING_BLOCK or any(
         name.startswith("META-INF/") and name.endswith(_SIGNATURE_FILES) for name in directory.by_name
@@ -100,26 +104,16 @@ def _copy_members(
     archive: Member,
     directory: z.Directory,
     file: IO[bytes],
-    replacements: Mapping[str, Content | Callable[[], bytes]],
+    packed: dict[str, Callable[[], Packed]],
     drop: Collection[str],
-    others: Jobs,
 ) -> NewDirectory:
     """Write all members; return the directory of what was written."""
-    ordered = sorted(directory.entries, key=attrgetter("offset"))
-    touched = sorted((directory.by_name[name] for name in {*replacements, *drop}), key=attrgetter("offset"))
-    jobs = Jobs()
-    packed: dict[str, Callable[[], Packed]] = {}
-    for entry in touched:
-        if entry.name in replacements:
-            content = replacements[entry.name]
-            work = partial(_pack, content, _method(archive, entry))
-            packed[entry.name] = work if callable(content) else jobs.add(_DEFLATING * entry.size, work)
-    jobs.extend(others)
+    ordered = directory.ordered
     new = NewDirectory(directory)
     # What stays is copied together, from behind one member that does not to the next.
     following, copied, shift = 0, 0, 0
-    with jobs, open(archive.path, "rb", buffering=0) as source:
-        for entry in touched:
+    with open(archive.path, "rb", buffering=0) as source:
+        for entry in sorted((directory.by_name[name] for name in (*packed, *drop)), key=attrgetter("offset")):
             number = bisect_left(ordered, entry.offset, key=attrgetter("offset"))
             new.move(ordered[following:number], shift)
             _copy(source, file, copied, entry.offset)
