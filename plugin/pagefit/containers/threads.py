@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from contextlib import suppress
+from functools import partial
 
 from pagefit.processors import processors
 
@@ -52,13 +52,13 @@ def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterat
 
 
 class Jobs:
-    """Jobs of very different weight, done on threads within a `with` block.
+    """Jobs of very different weight, done within a `with` block on threads and by whoever waits for a result.
 
-    The heaviest begin first, or the threads would wait for one of them at the end; the others begin as they were added,
-    which should be as their results are asked for. Whoever asks for a result does the job, when nobody has begun it: so
-    jobs can ask for the results of others, and without threads, where there is one processor or so little to do that
-    they do not pay, each job is done when it is asked for. What it raises is raised there. Results wait in memory until
-    then, all of them if need be. What has not begun when the block ends is not done.
+    The heaviest begin first, or the others would wait for one of them at the end; the others begin as they were added,
+    which should be as their results are asked for. What nobody has begun is done when it is asked for: so jobs can ask
+    for the results of others, and without threads, where there is one processor or so little to do that they do not
+    pay, nothing is done before. What a job raises is raised where it is asked for. Results wait in memory until then,
+    all of them if need be. What has not begun when the block ends is not done.
     """
 
     # Not those of `concurrent.futures`, which imports `logging`: that takes as long as to copy a wheel of average size.
@@ -72,7 +72,7 @@ class Jobs:
         """Add a job, before the block begins; what to call, once, for its result. A weight of 1 is a hash of a byte."""
         job = _Job(weight, work)
         self._jobs.append(job)
-        return job.result
+        return partial(self._result, job)
 
     def __enter__(self) -> None:
         in_all = sum(job.weight for job in self._jobs)
@@ -85,19 +85,33 @@ class Jobs:
         self._waiting.extend(ordered)
         for job in ordered:
             job.finished = Event()
-        self._threads += [Thread(target=self._work) for _ in range(min(threads(), len(ordered) - 1))]
+        self._threads += [Thread(target=self._work) for _ in range(min(threads(), len(ordered)) - 1)]
         for thread in self._threads:
             thread.start()
-
-    def _work(self) -> None:
-        with suppress(IndexError):  # none is left
-            while True:
-                self._waiting.popleft().do()
 
     def __exit__(self, *error: object) -> None:
         self._waiting.clear()
         for thread in self._threads:
             thread.join()
+
+    def _work(self) -> None:
+        while self._do_next():
+            pass
+
+    def _do_next(self) -> bool:
+        """Do the next job; False when there is none."""
+        try:
+            job = self._waiting.popleft()
+        except IndexError:
+            return False
+        job.do()
+        return True
+
+    def _result(self, job: _Job) -> Any:
+        job.do()
+        while job.finished and not job.finished.is_set() and self._do_next():
+            pass
+        return job.result()
 
 
 class _Job:
@@ -105,7 +119,7 @@ class _Job:
         self.weight = weight
         self.finished: Event | None = None
         self._unbegun = [work]
-        self._result: Any = None
+        self._outcome: Any = None
         self._error: BaseException | None = None
 
     def do(self) -> None:
@@ -115,17 +129,17 @@ class _Job:
         except IndexError:
             return
         try:
-            self._result = work()
+            self._outcome = work()
         except BaseException as error:  # whatever it is, it is raised where the result is asked for
             self._error = error
         if self.finished:
             self.finished.set()
 
     def result(self) -> Any:
-        self.do()
+        """The result of a job that has begun, when it has ended."""
         if self.finished:
             self.finished.wait()
         if self._error is not None:
             raise self._error
-        result, self._result = self._result, None  # whoever asked has it, and may be done with it soon
-        return result
+        outcome, self._outcome = self._outcome, None  # whoever asked has it, and may be done with it soon
+        return outcome

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from pagefit.containers.deflating import Content, Packed
 
-#: How much longer it takes to deflate a byte than to hash it.
+#: How much longer it takes to deflate a byte than to hash it, and to look at an entry.
 _DEFLATING: Final = 16
+_CHECKING: Final = 700
 _SIGNING_BLOCK: Final = b"APK Sig Block 42"
 _SIGNATURE_FILES: Final = (".SF", ".RSA", ".DSA", ".EC")
 
@@ -67,11 +68,15 @@ def rewrite(
     for name, content in replacements.items():
         entry = directory.by_name[name]
         packed[name] = jobs.add(_DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
-    with jobs:
-        check_names(archive, directory)
-        _refuse_signed(archive, directory)
-        with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file:
-            _copy_members(archive, directory, file, packed, drop).write(file)
+    checked = jobs.add(_CHECKING * len(directory.entries), partial(_check, archive, directory))
+    with jobs, replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file:
+        _copy_members(archive, directory, file, packed, drop).write(file)
+        checked()
+
+
+def _check(archive: Member, directory: z.Directory) -> None:
+    check_names(archive, directory)
+    _refuse_signed(archive, directory)
 
 
 def check_names(archive: Member, directory: z.Directory) -> None:
