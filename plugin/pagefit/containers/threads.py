@@ -55,10 +55,10 @@ class Jobs:
     """Jobs of very different weight, done within a `with` block on threads and by whoever waits for a result.
 
     The heaviest begin first, or the others would wait for one of them at the end; the others begin as they were added,
-    which should be as their results are asked for. What nobody has begun is done when it is asked for: so jobs can ask
-    for the results of others, and without threads, where there is one processor or so little to do that they do not
-    pay, nothing is done before. What a job raises is raised where it is asked for. Results wait in memory until then,
-    all of them if need be. What has not begun when the block ends is not done.
+    or when they are asked for: so jobs can ask for the results of others, and without threads, where there is one
+    processor or so little to do that they do not pay, nothing is done before. What a job raises is raised where its
+    result is asked for. Results wait in memory until then, all of them if need be. What has not begun when the block
+    ends is not done.
     """
 
     # Not those of `concurrent.futures`, which imports `logging`: that takes as long as to copy a wheel of average size.
@@ -67,6 +67,7 @@ class Jobs:
         self._jobs: list[_Job] = []
         self._waiting: deque[_Job] = deque()
         self._threads: list[Thread] = []
+        self._heavy = 0
 
     def add(self, weight: int, work: Callable[[], _Result]) -> Callable[[], _Result]:
         """Add a job, before the block begins; what to call, once, for its result. A weight of 1 is a hash of a byte."""
@@ -80,8 +81,8 @@ class Jobs:
             return
         from threading import Event, Thread
 
-        heavy = in_all // (_SMALL_CHANGE * threads())
-        ordered = sorted(self._jobs, key=lambda job: job.weight if job.weight >= heavy else 0, reverse=True)
+        self._heavy = in_all // (_SMALL_CHANGE * threads())
+        ordered = sorted(self._jobs, key=lambda job: job.weight if self._is_heavy(job) else 0, reverse=True)
         self._waiting.extend(ordered)
         for job in ordered:
             job.finished = Event()
@@ -107,8 +108,12 @@ class Jobs:
         job.do()
         return True
 
+    def _is_heavy(self, job: _Job) -> bool:
+        return job.weight >= self._heavy
+
     def _result(self, job: _Job) -> Any:
-        job.do()
+        if not self._threads or not self._is_heavy(job):
+            job.do()
         while job.finished and not job.finished.is_set() and self._do_next():
             pass
         return job.result()
