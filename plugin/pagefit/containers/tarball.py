@@ -13,8 +13,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
 from pagefit import manifest
 from pagefit.atomic import make_folder, replacing
 from pagefit.containers import compression, zipdirectory, zipmembers
@@ -58,11 +56,6 @@ def write(
     `origins` says by member name how files were mended. Raises InputError when this is no wheel, holds no ELF file or
     a broken one, or two that are installed under the same path; OutputError when the tarball cannot be written.
     """
-    try:
-        name, version, build, _ = parse_wheel_filename(wheel.name)
-    except InvalidWheelFilename as error:
-        raise InputError(f"not the name of a wheel ({error})", where=str(wheel)) from None
-    tag = wheel.stem.split("-", 3 if build else 2)[-1]
     origins = {_installed(name): origin for name, origin in (origins or {}).items()}
     archive = open_file(wheel)
     entries = zipdirectory.read_directory(archive).by_name
@@ -75,8 +68,18 @@ def write(
         fits = entry.size <= room
         room -= entry.size if fits else 0
         files.append(_File(path, entry.size, cache(opened) if fits else opened))
-    subject = Subject(name, str(version), tag)
-    return _write(files, folder / wheel.stem, subject, compression, origins, {}, where=str(wheel))
+    return _write(files, folder / wheel.stem, partial(_subject, wheel), compression, origins, {}, where=str(wheel))
+
+
+def _subject(wheel: Path) -> Subject:
+    # Imported late: it takes as long as to inflate ten megabytes, which is done at the same time.
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        name, version, build, _ = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise InputError(f"not the name of a wheel ({error})", where=str(wheel)) from None
+    return Subject(name, str(version), wheel.stem.split("-", 3 if build else 2)[-1])
 
 
 def write_tree(
@@ -98,7 +101,7 @@ def write_tree(
         for path, file in sorted(files)
         if is_loadable(open_file(file).read_at(0, TAR_BLOCK))
     ]
-    return _write(loadable, folder / stem, Subject(stem), compression, origins or {}, links or {}, where=stem)
+    return _write(loadable, folder / stem, partial(Subject, stem), compression, origins or {}, links or {}, where=stem)
 
 
 def _installed(name: str) -> str:
@@ -113,7 +116,7 @@ def _installed(name: str) -> str:
 def _write(
     files: Sequence[_File],
     base: Path,
-    subject: Subject,
+    subject: Callable[[], Subject],
     kind: Compression,
     origins: Mapping[str, Origin],
     links: Mapping[str, str],
@@ -129,13 +132,15 @@ def _write(
         raise InputError("holds no ELF files to pack", where=where)
 
     jobs = Jobs()
+    named = jobs.add(1, subject)
     described = [jobs.add(_HASHING * file.size, partial(_described, file, origins.get(file.path))) for file in files]
     with jobs:
+        what = named()
         artifacts = [result() for result in described]
     target = base.with_name(f"{base.name}.prebuilt.tar.{kind}")
     make_folder(target.parent)
     with replacing(target) as file:
-        for piece in compression.compressed(_tar(files, artifacts, subject, links), kind, where=str(target)):
+        for piece in compression.compressed(_tar(files, artifacts, what, links), kind, where=str(target)):
             file.write(piece)
     return target
 
