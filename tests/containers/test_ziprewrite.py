@@ -88,6 +88,19 @@ def test_info_zip_agrees_and_its_own_archives_survive(tmp_path: Path) -> None:
             assert archive.read("d/b.txt") == b"text " * 99
 
 
+def test_names_that_are_no_utf_8_stay_as_they_are(tmp_path: Path) -> None:
+    source, raw = tmp_path / "old.zip", bytes(range(0x80, 0x100)) + b".so"
+    ascii_name = f"{'x' * 0x80}.so"
+    content = zip_of({ascii_name: b"old", "b": b"b"})
+    source.write_bytes(content.replace(ascii_name.encode(), raw))
+    (tmp_path / "new").write_bytes(ELF)
+    rewrite_zip(source, tmp_path / "new.zip", {raw.decode("cp437"): tmp_path / "new"})
+    assert (tmp_path / "new.zip").read_bytes().count(raw) == 2
+    with zipfile.ZipFile(tmp_path / "new.zip") as archive:
+        assert archive.read(raw.decode("cp437")) == ELF
+        assert archive.read("b") == b"b"
+
+
 def test_a_replaced_member_of_zip64_loses_the_fields_it_does_not_need(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         with archive.open("a.so", "w", force_zip64=True) as member:

@@ -1,7 +1,7 @@
 """The ELF header and the program headers, from a file's first bytes.
 
 This is all that a loader reads before it maps a file, and all that most verdicts need: `check` reads nothing else of
-most files. Sections, symbols and everything deeper are `pagefit.elf.sections`' business, through pyelftools.
+most files. Sections, symbols and everything deeper are `pagefit.elf.sections`' business.
 """
 
 from __future__ import annotations
