@@ -98,7 +98,9 @@ def test_what_no_kernel_of_the_machine_needs_is_left_unless_asked_for_by_name(li
 
 def test_a_file_that_no_engine_may_mend_is_refused_with_a_reason(library: Path) -> None:
     report = align.path(library, Request(everywhere=True, engine="relink"), unresolved="warn")
-    assert [outcome.detail for outcome in report.refused] == ["relink: there is no journal of recorded links"]
+    assert [outcome.detail for outcome in report.refused] == [
+        "relink: there is no journal of recorded links; give one, or take another engine"
+    ]
 
 
 def test_an_excluded_file_is_reported_and_left(library: Path) -> None:

@@ -87,3 +87,28 @@ def test_an_error_comes_at_its_turn_and_ends_what_has_not_begun(monkeypatch: pyt
         with pytest.raises(ValueError, match="number 1"):
             results[1]()
     assert len(begun) < 200
+
+
+def test_a_block_that_an_error_ends_waits_for_no_job_that_nobody_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    jobs, asked = Jobs(), threading.Event()
+    parts = [jobs.add(8 * MB, partial(time.sleep, 0.1)) for _ in range(3)]
+
+    def ask_all() -> None:
+        asked.set()
+        for part in parts:
+            part()
+
+    whole = jobs.add(20 * MB, ask_all)
+
+    def leave() -> None:
+        with pytest.raises(OSError, match="full"), jobs:  # noqa: PT012  # the block is what is tested
+            asked.wait()
+            raise OSError("full")
+        with pytest.raises(RuntimeError, match="block has ended"):
+            whole()
+
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()

@@ -137,6 +137,7 @@ WRONG = {
     "no hash": ("a.so,,\n", "a.so has no SHA-2 hash"),
     "md5": ("a.so,md5=rL0Y20zC-Fzt72VPzMSk2A,3\n", "a.so has no SHA-2 hash"),
     "open quotes": (f'"a.so,{GOOD}\n', "cannot be parsed"),
+    "lines without line feeds": (f"a.so,{GOOD}\rb,,\r", "does not list a.so once"),
     "line break in a name": (f'a.so,{GOOD}\n"b\nc",,\n', "cannot be parsed"),
 }
 
@@ -150,6 +151,12 @@ def test_a_record_that_does_not_describe_the_wheel_is_an_error(wrong: str, new: 
         rewrite_wheel(wheel, wheel, {"a.so": new})
     assert f"{NAME}!{DIST_INFO}/RECORD: " in str(error.value)
     assert wheel.read_bytes() == before
+
+
+def test_what_record_lists_and_the_wheel_lacks_is_an_error(new: Path, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / NAME, {"a.so": ELF}, record=f"a.so,{GOOD}\nb.so,{GOOD}\n")
+    with pytest.raises(InputError, match=r"has no member b\.so"):
+        rewrite_wheel(wheel, wheel, {"b.so": new})
 
 
 @pytest.mark.parametrize("names", [["a.so"], ["a.so", "x-1.dist-info/RECORD", "y-1.dist-info/RECORD"]])

@@ -76,7 +76,9 @@ def mend(assessed: Outcome, source: StrPath, target: StrPath, request: Request) 
             detail=mended.summary,
             provenance=mended.provenance,
         )
-    return assessed.refused("; ".join(reasons) or "relink: there is no journal of recorded links")
+    return assessed.refused(
+        "; ".join(reasons) or "relink: there is no journal of recorded links; give one, or take another engine"
+    )
 
 
 def _discard(target: StrPath) -> None:

@@ -115,7 +115,8 @@ def run(args: Arguments) -> int:
 
 
 def _inside(folder: str, path: str) -> str:
-    return os.path.join(folder, os.path.basename(os.path.normpath(path)))
+    name = os.path.basename(os.path.normpath(path))
+    return os.path.join(folder, os.path.basename(os.path.abspath(path)) if name == os.pardir else name)
 
 
 def _request(args: Arguments) -> Request:

@@ -38,10 +38,11 @@ class Parser(argparse.ArgumentParser):
 
 def _columns() -> int:
     """What `shutil.get_terminal_size().columns` says."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
     try:
-        return os.get_terminal_size(sys.__stdout__.fileno()).columns if sys.__stdout__ else 80
+        columns = os.get_terminal_size(sys.__stdout__.fileno()).columns if sys.__stdout__ else 0
     except (OSError, ValueError):  # no terminal
-        return 80
+        columns = 0
+    return columns or 80

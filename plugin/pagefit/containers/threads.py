@@ -57,8 +57,8 @@ class Jobs:
     The heaviest begin first, or the others would wait for one of them at the end; the others begin as they were added,
     or when they are asked for: so jobs can ask for the results of others, and without threads, where there is one
     processor or so little to do that they do not pay, nothing is done before. What a job raises is raised where its
-    result is asked for. Results wait in memory until then, all of them if need be. What has not begun when the block
-    ends is not done.
+    result is asked for; so is that a job was not done, when nobody had begun it before the block ended. Results wait in
+    memory until then, all of them if need be. A job that others ask for must ask for none.
     """
 
     # Not those of `concurrent.futures`, which imports `logging`: that takes as long as to copy a wheel of average size.
@@ -92,6 +92,8 @@ class Jobs:
 
     def __exit__(self, *error: object) -> None:
         self._waiting.clear()
+        for job in self._jobs:
+            job.cancel()
         for thread in self._threads:
             thread.join()
 
@@ -135,8 +137,21 @@ class _Job:
             return
         try:
             self._outcome = work()
-        except BaseException as error:  # whatever it is, it is raised where the result is asked for
+        except BaseException as error:
             self._error = error
+            if not isinstance(error, Exception):  # an interruption is for whoever does the job, not who asks for it
+                raise
+        finally:
+            if self.finished:
+                self.finished.set()
+
+    def cancel(self) -> None:
+        """Let nobody wait for the job, unless it has begun."""
+        try:
+            self._unbegun.pop()
+        except IndexError:
+            return
+        self._error = RuntimeError("the job was not done: the block has ended")
         if self.finished:
             self.finished.set()
 

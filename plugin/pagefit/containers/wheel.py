@@ -1,7 +1,7 @@
 """A wheel with some files replaced, and its RECORD with them (PEP 376, PEP 427, "Recording installed projects").
 
-Lines of RECORD keep their order and line endings; only those of replaced files change. A signature over RECORD is void
-then, so RECORD.jws and RECORD.p7s go.
+Lines of RECORD keep their order and line endings (LF or CRLF); only those of replaced files change. A signature over
+RECORD is void then, so RECORD.jws and RECORD.p7s go.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.member import Member, open_file
 from pagefit.containers.threads import Jobs
-from pagefit.containers.ziprewrite import rewrite
+from pagefit.containers.ziprewrite import check_replaced, rewrite
 from pagefit.errors import InputError
 from pagefit.tuples import NamedTuple
 
@@ -46,6 +46,7 @@ def rewrite_wheel(source: StrPath, target: StrPath, replacements: Mapping[str, S
     """
     archive = open_file(source)
     directory = z.read_directory(archive)
+    check_replaced(archive, directory, replacements.keys())
     if not replacements:
         rewrite(archive, directory, target, {}, (), Jobs())
         return ()
@@ -135,7 +136,7 @@ def _rows(record: bytes, names: Collection[str]) -> Iterator[_Row]:
         try:
             fields = next(csv.reader([line.decode()], strict=True))
         except csv.Error as error:
-            raise ValueError(f"{line!r}: {error}") from None
+            raise ValueError(f"{line[:80]!r}: {error}") from None
         if fields and fields[0] in names:
             yield _Row(start, line, fields)
         start += len(line)

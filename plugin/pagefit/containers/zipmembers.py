@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pagefit.elf.headers import ReadAt
 
-#: Compressed bytes read at a time, and how much they may give at first: little, for those who want ELF headers only.
+#: Compressed bytes read at a time, and how much they may give at first: what `pagefit.elf.headers` reads (`PREFIX`).
 _FIRST_BLOCK: Final = 1 << 11
 _FIRST_OUTPUT: Final = 1 << 10
 _BLOCK: Final = 1 << 16

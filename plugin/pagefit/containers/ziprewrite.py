@@ -25,14 +25,14 @@ from pagefit.errors import InputError, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Set
     from typing import IO, Final
 
     from _typeshed import StrPath
 
     from pagefit.containers.deflating import Content, Packed
 
-#: How much longer it takes to deflate a byte than to hash it, and to look at an entry.
+#: How much longer it takes to deflate a byte, and to look at an entry, than to hash a byte.
 _DEFLATING: Final = 16
 _CHECKING: Final = 700
 _SIGNING_BLOCK: Final = b"APK Sig Block 42"
@@ -47,7 +47,9 @@ def rewrite_zip(source: StrPath, target: StrPath, replacements: Mapping[str, Con
     for a signed one and for Android packages, where a new library voids the signature and the alignment of all others.
     """
     archive = open_file(source)
-    rewrite(archive, z.read_directory(archive), target, replacements, (), Jobs())
+    directory = z.read_directory(archive)
+    check_replaced(archive, directory, replacements.keys())
+    rewrite(archive, directory, target, replacements, (), Jobs())
 
 
 def rewrite(
@@ -58,28 +60,28 @@ def rewrite(
     drop: Collection[str],
     jobs: Jobs,
 ) -> None:
-    """What `rewrite_zip` does, for an archive whose directory was read, dropping some members.
+    """What `rewrite_zip` does, for an archive that `check_replaced` has passed, dropping some members.
 
     What a replacement is can depend on the results of other `jobs`, which are done beside those of packing.
     """
-    for name in {*replacements, *drop} - directory.by_name.keys():
-        raise InputError(f"has no member {name} to replace", where=archive.path)
     packed: dict[str, Callable[[], Packed]] = {}
     for name, content in replacements.items():
         entry = directory.by_name[name]
         packed[name] = jobs.add(_DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
-    checked = jobs.add(_CHECKING * len(directory.entries), partial(_check, archive, directory))
-    with jobs, replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file:
+    checked = jobs.add(_CHECKING * len(directory.entries), partial(_check_names, archive, directory))
+    with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file, jobs:
         _copy_members(archive, directory, file, packed, drop).write(file)
         checked()
 
 
-def _check(archive: Member, directory: z.Directory) -> None:
-    check_names(archive, directory)
+def check_replaced(archive: Member, directory: z.Directory, names: Set[str]) -> None:
+    """Raise InputError for what is no member of an archive, and Refused for an archive that must not be changed."""
     _refuse_signed(archive, directory)
+    for name in names - directory.by_name.keys():
+        raise InputError(f"has no member {name} to replace", where=archive.path)
 
 
-def check_names(archive: Member, directory: z.Directory) -> None:
+def _check_names(archive: Member, directory: z.Directory) -> None:
     """Raise InputError for members that are encrypted, that come twice, or whose names lead out of a folder."""
     remedy = "Build the archive again with a tool that does not write this."
     if len(directory.by_name) < len(directory.entries):

@@ -28,7 +28,9 @@ def _notes(image: Image, read: ReadAt) -> Iterator[tuple[bytes, int, bytes]]:
     """Name, type and content of every note, up to the first of a segment that is cut off."""
     head = struct.Struct(image.header.endian + "3I")
     for segment in image.of_type(c.PT_NOTE):
-        data = read(segment.offset, segment.filesz)
+        if segment.offset >= image.size:
+            continue
+        data = read(segment.offset, min(segment.filesz, image.size - segment.offset))
         # Linux Extensions to gABI: words of 8 bytes only where the segment is aligned so.
         unit = 8 if segment.align == 8 else 4
         at = 0

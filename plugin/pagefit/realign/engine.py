@@ -41,7 +41,7 @@ def realign(source: StrPath, target: StrPath, page_size: int, *, layout: Layout,
     """Implements `pagefit.realign.realign`."""
     with open_elf(source) as file:
         if _loads(file, page_size):
-            if os.fspath(source) != os.fspath(target):
+            if os.path.normpath(source) != os.path.normpath(target):
                 import shutil
 
                 shutil.copy2(source, target)
