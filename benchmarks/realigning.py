@@ -11,9 +11,8 @@ from benchmarks.results import Comparison, Part
 #: The engine by itself, without the command's passes before and after it.
 ENGINE = """
 import sys
-from pathlib import Path
 from pagefit.realign import realign
-realign(Path(sys.argv[1]), Path(sys.argv[2]), 65536)
+realign(sys.argv[1], sys.argv[2], 65536)
 """
 LIEF_WRITE = "import sys, lief; lief.ELF.parse(sys.argv[1]).write(sys.argv[2])"
 #: Bytes of read-only data of libraries that hold little else.
