@@ -101,10 +101,14 @@ def test_a_block_that_an_error_ends_waits_for_no_job_that_nobody_will_do(monkeyp
 
     whole = jobs.add(20 * MB, ask_all)
 
-    def leave() -> None:
-        with pytest.raises(OSError, match="full"), jobs:  # noqa: PT012  # the block is what is tested
+    def fill_the_disk() -> None:
+        with jobs:
             asked.wait()
             raise OSError("full")
+
+    def leave() -> None:
+        with pytest.raises(OSError, match="full"):
+            fill_the_disk()
         with pytest.raises(RuntimeError, match="block has ended"):
             whole()
 

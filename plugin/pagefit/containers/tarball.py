@@ -18,7 +18,7 @@ from pagefit.atomic import make_folder, replacing
 from pagefit.containers import compression, zipdirectory, zipmembers
 from pagefit.containers.kinds import TAR_BLOCK, is_loadable
 from pagefit.containers.member import Member, is_safe_name, open_file
-from pagefit.containers.threads import Jobs
+from pagefit.containers.threads import HASHING, INFLATING, Jobs
 from pagefit.containers.walk import walk
 from pagefit.elf.headers import read_image
 from pagefit.errors import ConfigError, InputError
@@ -29,8 +29,6 @@ Compression = Literal["xz", "zst", "gz"]
 _PIECE: Final = 1 << 18
 #: So much of a wheel's ELF files (bytes) is decompressed once, for the manifest, and kept for the archive behind it.
 _KEPT: Final = 64 << 20
-#: How much longer it takes to inflate and hash a byte than the latter alone.
-_HASHING: Final = 5
 #: Where the folders of a wheel's `.data` folder go, below the prefix that the rest of the wheel is unpacked into.
 _SCHEMES: Final = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers": "include/"}
 
@@ -133,7 +131,9 @@ def _write(
 
     jobs = Jobs()
     named = jobs.add(1, subject)
-    described = [jobs.add(_HASHING * file.size, partial(_described, file, origins.get(file.path))) for file in files]
+    described = [
+        jobs.add((INFLATING + HASHING) * file.size, partial(_described, file, origins.get(file.path))) for file in files
+    ]
     with jobs:
         what = named()
         artifacts = [result() for result in described]

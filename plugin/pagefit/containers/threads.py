@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     _Item = TypeVar("_Item")
     _Result = TypeVar("_Result")
 
+#: What a job weighs for each byte that it hashes, inflates or deflates.
+HASHING: Final = 1
+INFLATING: Final = 3
+DEFLATING: Final = 16
 #: More would be faster on larger machines, but each may hold a whole compressed member in memory.
 MOST_THREADS: Final = 4
 #: Jobs that weigh less together are done before threads have begun.
@@ -70,7 +74,7 @@ class Jobs:
         self._heavy = 0
 
     def add(self, weight: int, work: Callable[[], _Result]) -> Callable[[], _Result]:
-        """Add a job, before the block begins; what to call, once, for its result. A weight of 1 is a hash of a byte."""
+        """Add a job, before the block begins; what to call, once, for its result. Weights are as above."""
         job = _Job(weight, work)
         self._jobs.append(job)
         return partial(self._result, job)

@@ -14,7 +14,7 @@ from functools import partial
 from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.member import Member, open_file
-from pagefit.containers.threads import Jobs
+from pagefit.containers.threads import HASHING, INFLATING, Jobs
 from pagefit.containers.ziprewrite import check_replaced, rewrite
 from pagefit.errors import InputError
 from pagefit.tuples import NamedTuple
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _SIGNATURES: Final = (".jws", ".p7s")
 _PIECE: Final = 1 << 18
-#: How much longer it takes to inflate and hash an old byte, and to hash a new one, than the latter alone.
-_HASHING: Final = 5
 #: What has to stand in quotes in a CSV file (RFC 4180).
 _QUOTED: Final = frozenset(',"\r\n')
 #: From the alphabet of base64 to the one for URLs (RFC 4648, 5).
@@ -94,7 +92,7 @@ def _updated(
         if len(row.fields) != 3 or name in new:
             raise InputError(f"does not list {name} once in three fields", where=where, remedy=_REMEDY)
         work = partial(_new_line, archive, entries[name], row, replacements[name], where)
-        new[name] = jobs.add(_HASHING * entries[name].size, work)
+        new[name] = jobs.add((INFLATING + 2 * HASHING) * entries[name].size, work)
     if missing := sorted(set(replacements) - set(new)):
         raise InputError(f"does not list {', '.join(missing)}", where=where, remedy=_REMEDY)
 

@@ -10,6 +10,7 @@ import zlib
 
 from pagefit.containers import zipdirectory as z
 from pagefit.containers.member import Member, Spool
+from pagefit.elf.constants import PREFIX
 from pagefit.errors import InputError
 
 TYPE_CHECKING = False
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
     from pagefit.elf.headers import ReadAt
 
-#: Compressed bytes read at a time, and how much they may give at first: what `pagefit.elf.headers` reads (`PREFIX`).
+#: Compressed bytes read at a time, and how much they may give at first: for who wants ELF headers.
 _FIRST_BLOCK: Final = 1 << 11
-_FIRST_OUTPUT: Final = 1 << 10
+_FIRST_OUTPUT: Final = PREFIX
 _BLOCK: Final = 1 << 16
 #: Members up to this size (bytes) are decompressed twice as fast in one piece, for the memory that it takes.
 _IN_ONE_PIECE: Final = 64 << 20

@@ -74,11 +74,13 @@ class NewDirectory:
         fields[11] = len(extra)
         self._records[entry.at] = z.CENTRAL.pack(*fields) + name + extra + comment
 
-    def _texts(self, at: int) -> list[bytes]:
+    def _texts(self, at: int) -> tuple[bytes, bytes, bytes]:
         """The name, extra fields and comment of the old record at `at`."""
-        *_, name, extra, comment, _, _, _, _ = z.CENTRAL.unpack_from(self._old.data, at)
-        at += z.CENTRAL.size
-        return [self._old.data[(at := at + length) - length : at] for length in (name, extra, comment)]
+        data, lengths = self._old.data, z.CENTRAL.unpack_from(self._old.data, at)[10:13]
+        name = at + z.CENTRAL.size
+        extra = name + lengths[0]
+        comment = extra + lengths[1]
+        return data[name:extra], data[extra:comment], data[comment : comment + lengths[2]]
 
     def write(self, file: IO[bytes]) -> None:
         """Write the directory and the end records where the file is."""

@@ -19,7 +19,7 @@ from pagefit.containers import zipdirectory as z
 from pagefit.containers import zipmembers
 from pagefit.containers.deflating import pack
 from pagefit.containers.member import Member, open_file, unsafe_names
-from pagefit.containers.threads import Jobs
+from pagefit.containers.threads import DEFLATING, Jobs
 from pagefit.containers.zipnewdirectory import NewDirectory, without_zip64
 from pagefit.errors import InputError, Refused
 
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     from pagefit.containers.deflating import Content, Packed
 
-#: How much longer it takes to deflate a byte, and to look at an entry, than to hash a byte.
-_DEFLATING: Final = 16
+#: What a job weighs for each entry that it looks at.
 _CHECKING: Final = 700
 _SIGNING_BLOCK: Final = b"APK Sig Block 42"
 _SIGNATURE_FILES: Final = (".SF", ".RSA", ".DSA", ".EC")
@@ -67,7 +66,7 @@ def rewrite(
     packed: dict[str, Callable[[], Packed]] = {}
     for name, content in replacements.items():
         entry = directory.by_name[name]
-        packed[name] = jobs.add(_DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
+        packed[name] = jobs.add(DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
     checked = jobs.add(_CHECKING * len(directory.entries), partial(_check_names, archive, directory))
     with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file, jobs:
         _copy_members(archive, directory, file, packed, drop).write(file)
@@ -125,7 +124,7 @@ def _copy_members(
             new.move(ordered[following:number], shift)
             _copy(source, file, copied, entry.offset)
             if entry.name in packed:
-                new.change(entry, _write_member(archive, file, entry, packed.pop(entry.name)()), entry.offset + shift)
+                _write_member(archive, file, entry, packed.pop(entry.name)(), new)
             else:
                 new.drop(entry)
             following = number + 1
@@ -154,8 +153,9 @@ def _copy(source: IO[bytes], file: IO[bytes], start: int, end: int) -> None:
         file.seek(at + end - start)
 
 
-def _write_member(archive: Member, file: IO[bytes], entry: z.Entry, packed: Packed) -> Packed:
-    """Write local header and data; return what was written."""
+def _write_member(archive: Member, file: IO[bytes], entry: z.Entry, packed: Packed, new: NewDirectory) -> None:
+    """Write local header and data, and note them in the new directory."""
+    new.change(entry, packed, file.tell())
     start = zipmembers.data_offset(archive, entry)
     local = archive.read_at(entry.offset, start - entry.offset)
     name, extra = entry.raw_name, without_zip64(local[z.LOCAL.size + len(entry.raw_name) :])
@@ -173,4 +173,3 @@ def _write_member(archive: Member, file: IO[bytes], entry: z.Entry, packed: Pack
     else:
         with open(packed.data, "rb", buffering=0) as source:
             _copy(source, file, 0, packed.size)
-    return packed

@@ -1,10 +1,15 @@
-"""Numbers of the ELF specification that several modules name (System V gABI, chapters 4 and 5)."""
+"""Numbers that several modules name: those of the ELF specification (System V gABI, chapters 4 and 5), and how much of
+a file is read for its headers.
+"""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
+
+#: A first read that covers the header and program headers of nearly every file in one go (bytes).
+PREFIX: Final = 1024
 
 ELF_MAGIC: Final = b"\x7fELF"
 

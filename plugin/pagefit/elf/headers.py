@@ -22,9 +22,6 @@ ByteOrder: TypeAlias = "Literal['little', 'big']"
 #: Reads `length` bytes at a file offset; shorter at the end of the file.
 ReadAt: TypeAlias = "Callable[[int, int], bytes]"
 
-#: A first read that covers the header and program headers of nearly every file in one go (bytes).
-PREFIX: Final = 1024
-
 #: More program headers than this no linker makes and the kernel and bionic do not read (64 KiB of them, in entries).
 MAX_PROGRAM_HEADERS: Final = 1170
 
@@ -148,10 +145,10 @@ def is_elf(prefix: bytes) -> bool:
 def read_image(read: ReadAt, size: int, *, where: str = "") -> Image:
     """Read the header and program headers of an ELF file of `size` bytes.
 
-    Reads `PREFIX` bytes, and the program header table when that lies further on; never more.
+    Reads `c.PREFIX` bytes, and the program header table when that lies further on; never more.
     Raises InputError, naming `where`, when a field contradicts the file or the specification.
     """
-    prefix = read(0, min(PREFIX, size))
+    prefix = read(0, min(c.PREFIX, size))
     header = _parse_header(prefix, where)
     if header.phnum == c.PN_XNUM:
         header = _with_extended_phnum(header, read, size, where)
