@@ -23,7 +23,6 @@ SIGNATURES: Final[dict[bytes, Kind]] = {
     b"\x28\xb5\x2f\xfd": "zst",
 }
 SHORTEST_SIGNATURE: Final = min(map(len, SIGNATURES))
-LONGEST_SIGNATURE: Final = max(map(len, SIGNATURES))
 COMPRESSIONS: Final = ("gz", "bz2", "xz", "zst")
 #: A tar archive is a multiple of this long, and starts with a header of this length (bytes).
 TAR_BLOCK: Final = 512

@@ -11,7 +11,6 @@ import stat
 
 from pagefit.containers import zipdirectory, zipmembers
 from pagefit.containers.kinds import (
-    LONGEST_SIGNATURE,
     SHORTEST_SIGNATURE,
     SIGNATURES,
     TAR_BLOCK,
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 
 #: Containers within containers that are looked into; real ones are two or three deep.
 _MAX_DEPTH: Final = 4
-_SIGNATURES: Final = tuple(SIGNATURES)
+#: As much of each signature as the shortest has.
+_BEGINNINGS: Final = frozenset(signature[:SHORTEST_SIGNATURE] for signature in SIGNATURES)
 
 
 def walk(path: StrPath) -> Iterator[Member]:
@@ -121,15 +121,10 @@ def _in_member(member: Member, depth: int) -> Iterator[Member]:
 
 def _in_zip(archive: Member, depth: int) -> Iterator[Member]:
     entries = zipdirectory.read_directory(archive).entries
-    archive = archive._replace(read_at=zipmembers.ahead(archive.read_at))
-    for entry in entries:
-        size = entry.size
-        if size < SHORTEST_SIGNATURE:
-            continue
-        try:
-            # Wheels have thousands of members that are no ELF files: those cost one short read.
-            start, prefix = zipmembers.peek(archive, entry, LONGEST_SIGNATURE)
-            if prefix.startswith(_SIGNATURES) or size % TAR_BLOCK == 0:
+    for entry, start, first in zipmembers.first_bytes(archive, entries, SHORTEST_SIGNATURE):
+        # Wheels have thousands of members that are no ELF files: those cost one short look.
+        if first in _BEGINNINGS or start is None or entry.size % TAR_BLOCK == 0:
+            try:
                 yield from _within(zipmembers.member(archive, entry, start), depth + 1)
-        except InputError as error:
-            yield damaged((*archive.names, entry.name), error)
+            except InputError as error:
+                yield damaged((*archive.names, entry.name), error)

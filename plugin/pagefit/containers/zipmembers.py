@@ -15,10 +15,8 @@ from pagefit.errors import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Final
-
-    from pagefit.elf.headers import ReadAt
 
 #: Compressed bytes read at a time, and how much they may give at first: for who wants ELF headers.
 _FIRST_BLOCK: Final = 1 << 11
@@ -30,12 +28,49 @@ _IN_ONE_PIECE: Final = 64 << 20
 _KEPT: Final = 32 << 20
 #: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
 _DEFLATE_PEEK: Final = 160
-_LOCAL_PEEK: Final = z.LOCAL.size + 64
+#: The same with the local header, but for the name in it.
+_PEEK: Final = z.LOCAL.size + 64 + _DEFLATE_PEEK
 #: Of a local header: its signature, the lengths of name and extra.
 _LOCAL_FIELDS: Final = struct.Struct("<4s22x2H")
 #: What is read at least where many members are read that lie one behind the other (bytes).
-_AHEAD: Final = 1 << 13
+_AHEAD: Final = 1 << 15
+_METHODS: Final = (z.STORED, z.DEFLATED)
 _REMEDY: Final = "Fetch or build the archive again; it is damaged."
+
+
+def first_bytes(
+    archive: Member, entries: Iterable[z.Entry], length: int
+) -> Iterator[tuple[z.Entry, int | None, bytes]]:
+    """Each member of at least `length` bytes, where its data begin in the archive (bytes), and its first bytes.
+
+    Without either those for which a short look is not enough: reading them tells what is wrong, if something is.
+    """
+    # Wheels have thousands of members: here every call is felt.
+    unpack, inflater, most = _LOCAL_FIELDS.unpack_from, zlib.decompressobj, _DEFLATE_PEEK
+    data, begin, end = b"", 0, 0
+    for entry in entries:
+        name, flags, method, _, compressed_size, size, offset, _ = entry
+        if size < length:
+            continue
+        raw_name = name.encode() if name.isascii() else entry.raw_name
+        needed = _PEEK + len(raw_name)
+        if offset < begin or offset + needed > end:
+            data = archive.read_at(offset, max(needed, _AHEAD)).ljust(z.LOCAL.size, b"\0")
+            begin, end = offset, offset + len(data)
+        at = offset - begin
+        signature, name_length, extra_length = unpack(data, at)
+        start = at + 30 + name_length + extra_length
+        first = data[start : start + min(compressed_size, most)]
+        if method == z.DEFLATED:
+            try:
+                first = inflater(-15).decompress(first, length)
+            except zlib.error:
+                first = b""
+        named = signature == z.LOCAL_SIGNATURE and name_length == len(raw_name) and data.startswith(raw_name, at + 30)
+        if named and len(first) >= length and method in _METHODS and not flags & z.FLAG_ENCRYPTED:
+            yield entry, begin + start, first[:length]
+        else:
+            yield entry, None, b""
 
 
 def data_offset(archive: Member, entry: z.Entry) -> int:
@@ -45,63 +80,12 @@ def data_offset(archive: Member, entry: z.Entry) -> int:
     """
     raw_name = entry.raw_name
     head = archive.read_at(entry.offset, z.LOCAL.size + len(raw_name))
-    length = _local_header(head, raw_name)
-    if length:
-        return entry.offset + length
     if len(head) < z.LOCAL.size or not head.startswith(z.LOCAL_SIGNATURE):
         raise _error(archive, entry, "the local header is missing")
-    raise _error(archive, entry, "the local header has another name than the directory")
-
-
-def _local_header(head: bytes, raw_name: bytes) -> int:
-    """The length of the local header (bytes) that `head` starts with; 0 when it is not that of a member so named."""
-    if len(head) < z.LOCAL.size:
-        return 0
-    signature, name_length, extra_length = _LOCAL_FIELDS.unpack_from(head)
-    if signature != z.LOCAL_SIGNATURE or name_length != len(raw_name) or not head.startswith(raw_name, 30):
-        return 0
-    length: int = 30 + name_length + extra_length
-    return length
-
-
-def ahead(read: ReadAt) -> ReadAt:
-    """The same reader, reading ahead a little: of many small members looked at, most then need no read of their own."""
-    start, data = 0, b""
-
-    def read_at(offset: int, length: int) -> bytes:
-        nonlocal start, data
-        if offset < start or offset + length > start + len(data):
-            start, data = offset, read(offset, max(length, _AHEAD))
-        return data[offset - start : offset - start + length]
-
-    return read_at
-
-
-def peek(archive: Member, entry: z.Entry, length: int) -> tuple[int, bytes]:
-    """Where a member's data begin in the archive (bytes), and its first `length` bytes; fewer at its end.
-
-    Raises InputError for what cannot be read.
-    """
-    if entry.size < length:
-        length = entry.size
-    raw_name = entry.raw_name
-    head = archive.read_at(entry.offset, _LOCAL_PEEK + len(raw_name) + _DEFLATE_PEEK)
-    skipped = _local_header(head, raw_name)
-    if skipped and not entry.flags & z.FLAG_ENCRYPTED:
-        data = head[skipped : skipped + entry.compressed_size]
-        first = b""
-        if entry.method == z.DEFLATED:
-            try:
-                first = zlib.decompressobj(-15).decompress(data, length)
-            except zlib.error:
-                first = b""
-        elif entry.method == z.STORED:
-            first = data[:length]
-        if len(first) == length:
-            return entry.offset + skipped, first
-    # Anything out of the ordinary: what is wrong, if something is, comes out by reading it.
-    start = data_offset(archive, entry)
-    return start, member(archive, entry, start).read_at(0, length)
+    _, name_length, extra_length = _LOCAL_FIELDS.unpack_from(head)
+    if head[z.LOCAL.size :] != raw_name or name_length != len(raw_name):
+        raise _error(archive, entry, "the local header has another name than the directory")
+    return entry.offset + z.LOCAL.size + len(raw_name) + int(extra_length)
 
 
 def member(archive: Member, entry: z.Entry, start: int | None = None) -> Member:
@@ -147,7 +131,7 @@ def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterato
     """
     if entry.flags & z.FLAG_ENCRYPTED:
         raise _error(archive, entry, "encrypted", "Decrypt the archive first.")
-    if entry.method not in (z.STORED, z.DEFLATED):
+    if entry.method not in _METHODS:
         raise _error(archive, entry, f"compressed by method {entry.method}", "Pack it again with deflate.")
     length, crc = 0, 0
     for chunk in _decompressed(archive, entry, data_offset(archive, entry) if start is None else start):
