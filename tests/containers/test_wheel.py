@@ -177,6 +177,34 @@ def test_a_full_disk_leaves_the_wheel_as_it_was(new: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.network
+def test_record_is_written_last_and_listed_where_it_was(new: Path, tmp_path: Path) -> None:
+    wheel, rest = tmp_path / NAME, {"b": b"b" * 99, "c": b""}
+    record = f"a.so,{digest(ELF)},{len(ELF)}\n"
+    wheel.write_bytes(zip_of({f"{DIST_INFO}/RECORD": record.encode(), "a.so": ELF, **rest}))
+    rewrite_wheel(wheel, wheel, {"a.so": new})
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.testzip() is None
+        entries = archive.infolist()
+        assert [entry.filename for entry in entries] == [f"{DIST_INFO}/RECORD", "a.so", *rest]
+        assert [entry.filename for entry in sorted(entries, key=lambda e: e.header_offset)][-1] == f"{DIST_INFO}/RECORD"
+        assert min(entry.header_offset for entry in entries) == 0  # nothing is left of the old one
+        assert [archive.read(name) for name in ("a.so", *rest)] == [ELF * 3, *rest.values()]
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_longer_hashes_in_record_are_compared_too(algorithm: str, new: Path, tmp_path: Path) -> None:
+    for content, good in ((ELF, True), (ELF + b"?", False)):
+        stated = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).decode().rstrip("=")
+        wheel = make_wheel(tmp_path / NAME, {"a.so": ELF}, record=f"a.so,{algorithm}={stated},{len(ELF)}\n")
+        if good:
+            rewrite_wheel(wheel, wheel, {"a.so": new})
+            with zipfile.ZipFile(wheel) as archive:
+                assert archive.read(f"{DIST_INFO}/RECORD").decode() == f"a.so,{digest(ELF * 3)},{len(ELF * 3)}\n"
+        else:
+            with pytest.raises(InputError, match=r"the hash of a\.so is not that of the file"):
+                rewrite_wheel(wheel, wheel, {"a.so": new})
+
+
 def test_a_published_wheel_with_every_elf_file_replaced_installs(tmp_path: Path) -> None:
     source = packages.numpy_damaged()
     target = tmp_path / source.name

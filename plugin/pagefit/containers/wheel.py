@@ -49,12 +49,15 @@ def rewrite_wheel(source: StrPath, target: StrPath, replacements: Mapping[str, S
         rewrite(archive, directory, target, {}, (), Jobs())
         return ()
     entries = directory.by_name
-    record_name = find_record(archive, entries)
-    dropped = tuple(record_name + suffix for suffix in _SIGNATURES if record_name + suffix in entries)
-    record = b"".join(zipmembers.whole_chunks(archive, entries[record_name]))
+    record = entries[find_record(archive, entries)]
+    dropped = tuple(record.name + suffix for suffix in _SIGNATURES if record.name + suffix in entries)
     jobs = Jobs()
-    new_record = _updated(archive, record, record_name, entries, replacements, dropped, jobs)
-    rewrite(archive, directory, target, {**replacements, record_name: new_record}, dropped, jobs)
+    changes = {}
+    for name, path in replacements.items():
+        weight = (INFLATING + 2 * HASHING) * entries[name].size
+        changes[name] = jobs.add(weight, partial(_change, archive, entries[name], path))
+    new_record = partial(_updated, archive, record, changes, dropped)
+    rewrite(archive, directory, target, {**replacements, record.name: new_record}, dropped, jobs)
     return dropped
 
 
@@ -68,44 +71,33 @@ def find_record(archive: Member, names: Iterable[str]) -> str:
 
 
 def _updated(
-    archive: Member,
-    record: bytes,
-    record_name: str,
-    entries: Mapping[str, z.Entry],
-    replacements: Mapping[str, StrPath],
-    dropped: tuple[str, ...],
-    jobs: Jobs,
-) -> Callable[[], bytes]:
-    """The new RECORD, when it is asked for; adds the `jobs` for its lines."""
-    where = f"{archive.path}!{record_name}"
+    archive: Member, entry: z.Entry, changes: Mapping[str, Callable[[], _Change]], dropped: Collection[str]
+) -> bytes:
+    """The new RECORD. Raises InputError when the old one does not describe the wheel."""
+    where = f"{archive.path}!{entry.name}"
+    record = b"".join(zipmembers.whole_chunks(archive, entry))
     try:
         if not record.isascii():
             record.decode()
-        rows = list(_rows(record, {*replacements, *dropped}))
+        rows = list(_rows(record, {*changes, *dropped}))
     except ValueError as error:
         raise InputError(f"cannot be parsed ({error})", where=where, remedy=_REMEDY) from None
-    new: dict[str, Callable[[], bytes]] = {}
+    missing = set(changes)
+    old, copied = memoryview(record), 0
+    pieces: list[bytes | memoryview] = []
     for row in rows:
         name = row.fields[0]
+        pieces.append(old[copied : row.start])
+        copied = row.start + len(row.line)
         if name in dropped:
             continue
-        if len(row.fields) != 3 or name in new:
+        if len(row.fields) != 3 or name not in missing:
             raise InputError(f"does not list {name} once in three fields", where=where, remedy=_REMEDY)
-        work = partial(_new_line, archive, entries[name], row, replacements[name], where)
-        new[name] = jobs.add((INFLATING + 2 * HASHING) * entries[name].size, work)
-    if missing := sorted(set(replacements) - set(new)):
-        raise InputError(f"does not list {', '.join(missing)}", where=where, remedy=_REMEDY)
-
-    def updated() -> bytes:
-        pieces, copied = [], 0
-        for row in rows:
-            pieces.append(record[copied : row.start])
-            if row.fields[0] in new:
-                pieces.append(new[row.fields[0]]())
-            copied = row.start + len(row.line)
-        return b"".join([*pieces, record[copied:]])
-
-    return updated
+        missing.remove(name)
+        pieces += (changes[name]().line(row.fields[1], where), row.line[len(row.line.rstrip(b"\r\n")) :])
+    if missing:
+        raise InputError(f"does not list {', '.join(sorted(missing))}", where=where, remedy=_REMEDY)
+    return b"".join([*pieces, old[copied:]])
 
 
 class _Row(NamedTuple):
@@ -140,20 +132,35 @@ def _rows(record: bytes, names: Collection[str]) -> Iterator[_Row]:
         start += len(line)
 
 
-def _new_line(archive: Member, entry: z.Entry, row: _Row, path: StrPath, where: str) -> bytes:
-    _verify(archive, entry, row.fields[1], where)
-    return _line(entry.name, path) + row.line[len(row.line.rstrip(b"\r\n")) :]
+class _Change(NamedTuple):
+    """A file to be replaced, its SHA-256 hash, and its new line in RECORD, without the line's end."""
+
+    archive: Member
+    entry: z.Entry
+    digest: str
+    new_line: bytes
+
+    def line(self, stated: str, where: str) -> bytes:
+        """The new line. Raises InputError when the hash that the old one states is not that of the file."""
+        algorithm, _, expected = stated.partition("=")
+        if algorithm not in ("sha256", "sha384", "sha512"):
+            raise InputError(f"{self.entry.name} has no SHA-2 hash", where=where, remedy=_REMEDY)
+        digest = self.digest if algorithm == "sha256" else _digest(self.archive, self.entry, algorithm)
+        if digest != expected:
+            raise InputError(f"the hash of {self.entry.name} is not that of the file", where=where, remedy=_REMEDY)
+        return self.new_line
 
 
-def _verify(archive: Member, entry: z.Entry, stated: str, where: str) -> None:
-    algorithm, _, expected = stated.partition("=")
-    if algorithm not in ("sha256", "sha384", "sha512"):
-        raise InputError(f"{entry.name} has no SHA-2 hash", where=where, remedy=_REMEDY)
+def _change(archive: Member, entry: z.Entry, path: StrPath) -> _Change:
+    return _Change(archive, entry, _digest(archive, entry, "sha256"), _line(entry.name, path))
+
+
+def _digest(archive: Member, entry: z.Entry, algorithm: str) -> str:
+    """The hash of a member, as RECORD writes it."""
     hasher = hashlib.new(algorithm)
     for chunk in zipmembers.whole_chunks(archive, entry):
         hasher.update(chunk)
-    if _encoded(hasher.digest()) != expected:
-        raise InputError(f"the hash of {entry.name} is not that of the file", where=where, remedy=_REMEDY)
+    return _encoded(hasher.digest())
 
 
 def _line(name: str, path: StrPath) -> bytes:

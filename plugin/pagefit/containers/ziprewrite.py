@@ -2,7 +2,7 @@
 
 From one member's local header to the next member's, bytes travel unread: data descriptors, extra fields and gaps with
 them. The directory's records change in nothing but offsets. Replaced members keep their place, name, date, attributes,
-extra fields and method.
+extra fields and method; one that is made of what is known of others keeps all but its place, and comes last.
 """
 
 from __future__ import annotations
@@ -61,15 +61,18 @@ def rewrite(
 ) -> None:
     """What `rewrite_zip` does, for an archive that `check_replaced` has passed, dropping some members.
 
-    What a replacement is can depend on the results of other `jobs`, which are done beside those of packing.
+    What a replacement is can depend on the results of other `jobs`, which are done beside those of packing: it comes
+    behind all other members then, for them to be copied meanwhile.
     """
     packed: dict[str, Callable[[], Packed]] = {}
+    last: dict[str, Callable[[], Packed]] = {}
     for name, content in replacements.items():
         entry = directory.by_name[name]
-        packed[name] = jobs.add(DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
+        made = jobs.add(DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
+        (last if callable(content) else packed)[name] = made
     checked = jobs.add(_CHECKING * len(directory.entries), partial(_check_names, archive, directory))
     with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file, jobs:
-        _copy_members(archive, directory, file, packed, drop).write(file)
+        _copy_members(archive, directory, file, packed, last, drop).write(file)
         checked()
 
 
@@ -97,8 +100,9 @@ def _refuse_signed(archive: Member, directory: z.Directory) -> None:
     # APK signature schemes 2 and up keep a block between the last member and the directory.
     gap = directory.start - directory.members_end
     block = archive.read_at(directory.start - min(gap, len(_SIGNING_BLOCK)), min(gap, len(_SIGNING_BLOCK)))
-    signed = block == _SIGNING_BLOCK or any(
-        name.startswith("META-INF/") and name.endswith(_SIGNATURE_FILES) for name in directory.by_name
+    signed = block == _SIGNING_BLOCK or (
+        b"META-INF/" in directory.data
+        and any(name.startswith("META-INF/") and name.endswith(_SIGNATURE_FILES) for name in directory.by_name)
     )
     if signed or archive.path.endswith(".apk"):
         what = "is signed" if signed else "is an Android package"
@@ -111,6 +115,7 @@ def _copy_members(
     directory: z.Directory,
     file: IO[bytes],
     packed: dict[str, Callable[[], Packed]],
+    last: Mapping[str, Callable[[], Packed]],
     drop: Collection[str],
 ) -> NewDirectory:
     """Write all members; return the directory of what was written."""
@@ -119,19 +124,21 @@ def _copy_members(
     # What stays is copied together, from behind one member that does not to the next.
     following, copied, shift = 0, 0, 0
     with open(archive.path, "rb", buffering=0) as source:
-        for entry in sorted((directory.by_name[name] for name in (*packed, *drop)), key=attrgetter("offset")):
+        for entry in sorted((directory.by_name[name] for name in (*packed, *last, *drop)), key=attrgetter("offset")):
             number = bisect_left(ordered, entry.offset, key=attrgetter("offset"))
             new.move(ordered[following:number], shift)
             _copy(source, file, copied, entry.offset)
             if entry.name in packed:
                 _write_member(archive, file, entry, packed.pop(entry.name)(), new)
-            else:
+            elif entry.name in drop:
                 new.drop(entry)
             following = number + 1
             copied = ordered[following].offset if following < len(ordered) else directory.start
             shift = file.tell() - copied
         new.move(ordered[following:], shift)
         _copy(source, file, copied, directory.start)
+    for name, made in last.items():
+        _write_member(archive, file, directory.by_name[name], made(), new)
     return new
 
 
