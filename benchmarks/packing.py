@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import inputs
-from benchmarks.harness import Command, compare
+from benchmarks.harness import Command, compare, run_once
 from benchmarks.results import Comparison, Grid, Part
 
 #: What people write instead, by the ending of the tarball.
@@ -29,14 +29,15 @@ def run(pagefit: Path, sizes: list[str]) -> list[Part]:
         for ending, command in _COMMANDS.items():
             if ending == "xz" and wheel.stat().st_size > 2e7:
                 continue  # minutes for each run, and nothing that the smaller wheel does not show
-            ours: Command = [pagefit, "pack", "--compression", ending, "-o", inputs.SCRATCH / "prebuilt", wheel]
-            theirs = inputs.SCRATCH / f"tree.tar.{ending}"
+            ours: Command = [pagefit, "pack", "--compression", ending, "-o", inputs.OUT, wheel]
+            theirs = inputs.OUT / f"tree.tar.{ending}"
             pipe = f'tar -C "$1" --sort=name -cf - . | {command} > "$2"'
             others: dict[str, Command] = {
                 "ours on one processor": ["taskset", "-c", "0", *ours],
                 f"tar | {command}": ["sh", "-c", pipe, "sh", tree, theirs],
             }
-            times.rows += compare(f"{size}, {ending}", ours, others, rounds=3)
-            mine = next((inputs.SCRATCH / "prebuilt").glob(f"{wheel.stem}*.{ending}")).stat().st_size
+            times.rows += compare(f"{size}, {ending}", ours, others, rounds=5, before=inputs.empty_out)
+            run_once(ours)
+            mine = next(inputs.OUT.glob(f"{wheel.stem}*.{ending}")).stat().st_size
             lengths.rows.append([size, ending, f"{mine:,}", f"{theirs.stat().st_size:,}"])
     return [times, lengths]
