@@ -55,7 +55,7 @@ def run(pagefit: Path, sizes: Sequence[str]) -> list[Part]:
             "auditwheel show": [bin_ / "auditwheel", "show", wheel],
         }
         part.rows += compare(size, ours, quick, rounds=9 if wheel.stat().st_size < 1e8 else 3, may_find=True)
-        part.rows += compare(size, ours, slow, rounds=1, may_find=True)
+        part.rows += compare(size, ours, slow, rounds=3 if wheel.stat().st_size < 1e8 else 1, may_find=True)
     bare = run_once([sys.executable, "-c", ""])
     part.remarks.append(f"A Python that starts and ends takes {bare.wall * 1000:.0f} ms here; it is part of ours.")
     return [part]

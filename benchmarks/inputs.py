@@ -5,6 +5,7 @@ environment of their own. All of it is fetched or made once, below .cache/bench.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,10 @@ def sdist(requirement: str, bin_: Path | None = None) -> Path:
 
 
 def empty_out() -> None:
-    """Remove what runs before have written: to replace a file takes longer than to write one."""
+    """Remove what runs before have written: to replace a file takes longer than to write one, and so does to write
+    while the system still brings to the disk what others wrote.
+    """
+    os.sync()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
 

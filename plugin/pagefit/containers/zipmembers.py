@@ -33,7 +33,7 @@ _PEEK: Final = z.LOCAL.size + 64 + _DEFLATE_PEEK
 #: Of a local header: its signature, the lengths of name and extra.
 _LOCAL_FIELDS: Final = struct.Struct("<4s22x2H")
 #: What is read at least where many members are read that lie one behind the other (bytes).
-_AHEAD: Final = 1 << 15
+_AHEAD: Final = 1 << 14
 _METHODS: Final = (z.STORED, z.DEFLATED)
 _REMEDY: Final = "Fetch or build the archive again; it is damaged."
 
