@@ -155,9 +155,9 @@ def empty_out() -> None:
     """Remove what runs before have written: to replace a file takes longer than to write one, and so does to write
     while the system still brings to the disk what others wrote.
     """
-    os.sync()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
+    os.sync()
 
 
 def activated(bin_: Path) -> list[object]:

@@ -32,12 +32,14 @@ def run(pagefit: Path, sizes: list[str]) -> list[Part]:
             ours: Command = [pagefit, "pack", "--compression", ending, "-o", inputs.OUT, wheel]
             theirs = inputs.OUT / f"tree.tar.{ending}"
             pipe = f'tar -C "$1" --sort=name -cf - . | {command} > "$2"'
+            peer: Command = ["sh", "-c", pipe, "sh", tree, theirs]
             others: dict[str, Command] = {
                 "ours on one processor": ["taskset", "-c", "0", *ours],
-                f"tar | {command}": ["sh", "-c", pipe, "sh", tree, theirs],
+                f"tar | {command}": peer,
             }
             times.rows += compare(f"{size}, {ending}", ours, others, rounds=5, before=inputs.empty_out)
             run_once(ours)
+            run_once(peer)
             mine = next(inputs.OUT.glob(f"{wheel.stem}*.{ending}")).stat().st_size
             lengths.rows.append([size, ending, f"{mine:,}", f"{theirs.stat().st_size:,}"])
     return [times, lengths]

@@ -149,6 +149,26 @@ def test_small_members_side_by_side_need_no_read_each(write, monkeypatch: pytest
     assert len(reads) < 20
 
 
+def test_what_follows_damage_in_an_archive_within_is_seen(write) -> None:
+    members = {"b.so": ELF + os.urandom(40_000), "c": b"c" * 9, "a.so": ELF}
+    damaged = patched(zip_of({"x.whl": zip_of(members, zipfile.ZIP_STORED)}), b"PK\1\2", 16, "<L", 1)
+    found = [member for member in walk(write(damaged)) if member.size]
+    assert [member.names[1:] for member in found] == [("x.whl", "b.so"), ("x.whl", "a.so")]
+    assert found[1].read_at(0, 64) == ELF
+
+
+@pytest.mark.parametrize("filling", [100, 15_700, 15_900, 16_100, 16_300, 16_400, 33_000])
+def test_long_extra_fields_hide_no_member_wherever_it_lies(filling: int, write) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x", os.urandom(filling))
+        info = zipfile.ZipInfo("a.so")
+        info.extra = b"\x99\x99" + (800).to_bytes(2, "little") + bytes(800)
+        archive.writestr(info, ELF)
+    [member] = walk(write(buffer.getvalue()))
+    assert member.read_at(0, 64) == ELF
+
+
 @pytest.mark.parametrize(("field", "layout", "value"), [(16, "<L", 1), (24, "<L", 63), (24, "<L", 9999)])
 def test_wrong_checksums_and_sizes_are_seen_when_the_whole_member_is_read(field, layout, value, write) -> None:
     [member] = walk(write(patched(zip_of({"a.so": ELF}), b"PK\1\2", field, layout, value)))

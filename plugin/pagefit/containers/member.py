@@ -50,15 +50,23 @@ class _OpenFile:
     """A file descriptor that closes when the last member that reads from it is gone."""
 
     def __init__(self, path: StrPath) -> None:
+        self._path = path
         # Without O_NONBLOCK, opening a pipe nobody writes to would wait for ever.
         self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def read_at(self, offset: int, length: int) -> bytes:
-        return os.pread(self.descriptor, length, offset)
+        try:
+            return os.pread(self.descriptor, length, offset)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
 
     def __del__(self) -> None:
         if hasattr(self, "descriptor"):
             os.close(self.descriptor)
+
+
+def _unreadable(path: StrPath, error: OSError) -> InputError:
+    return InputError(f"cannot be read ({error.strerror})", where=os.fspath(path))
 
 
 def open_file(path: StrPath) -> Member:
@@ -66,7 +74,7 @@ def open_file(path: StrPath) -> Member:
     try:
         file = _OpenFile(path)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=os.fspath(path)) from None
+        raise _unreadable(path, error) from None
     status = os.fstat(file.descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise InputError("neither a file nor a folder", where=os.fspath(path))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Containers within containers that are looked into; real ones are two or three deep.
 _MAX_DEPTH: Final = 4
-#: As much of each signature as the shortest has.
+#: As much of each signature as the shortest has; what only begins like one is told by a longer look.
 _BEGINNINGS: Final = frozenset(signature[:SHORTEST_SIGNATURE] for signature in SIGNATURES)
 
 

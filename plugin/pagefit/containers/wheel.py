@@ -46,7 +46,7 @@ def rewrite_wheel(source: StrPath, target: StrPath, replacements: Mapping[str, S
     directory = z.read_directory(archive)
     check_replaced(archive, directory, replacements.keys())
     if not replacements:
-        rewrite(archive, directory, target, {}, (), Jobs())
+        rewrite(archive, directory, target, {}, {}, (), Jobs())
         return ()
     entries = directory.by_name
     record = entries[find_record(archive, entries)]
@@ -56,8 +56,8 @@ def rewrite_wheel(source: StrPath, target: StrPath, replacements: Mapping[str, S
     for name, path in replacements.items():
         weight = (INFLATING + 2 * HASHING) * entries[name].size
         changes[name] = jobs.add(weight, partial(_change, archive, entries[name], path))
-    new_record = partial(_updated, archive, record, changes, dropped)
-    rewrite(archive, directory, target, {**replacements, record.name: new_record}, dropped, jobs)
+    last = {record.name: partial(_updated, archive, entries, record, changes, dropped)}
+    rewrite(archive, directory, target, replacements, last, dropped, jobs)
     return dropped
 
 
@@ -71,7 +71,11 @@ def find_record(archive: Member, names: Iterable[str]) -> str:
 
 
 def _updated(
-    archive: Member, entry: z.Entry, changes: Mapping[str, Callable[[], _Change]], dropped: Collection[str]
+    archive: Member,
+    entries: Mapping[str, z.Entry],
+    entry: z.Entry,
+    changes: Mapping[str, Callable[[], _Change]],
+    dropped: Collection[str],
 ) -> bytes:
     """The new RECORD. Raises InputError when the old one does not describe the wheel."""
     where = f"{archive.path}!{entry.name}"
@@ -83,8 +87,9 @@ def _updated(
     except ValueError as error:
         raise InputError(f"cannot be parsed ({error})", where=where, remedy=_REMEDY) from None
     missing = set(changes)
-    old, copied = memoryview(record), 0
+    old = memoryview(record)
     pieces: list[bytes | memoryview] = []
+    copied = 0
     for row in rows:
         name = row.fields[0]
         pieces.append(old[copied : row.start])
@@ -94,7 +99,13 @@ def _updated(
         if len(row.fields) != 3 or name not in missing:
             raise InputError(f"does not list {name} once in three fields", where=where, remedy=_REMEDY)
         missing.remove(name)
-        pieces += (changes[name]().line(row.fields[1], where), row.line[len(row.line.rstrip(b"\r\n")) :])
+        change = changes[name]()
+        algorithm, _, stated = row.fields[1].partition("=")
+        if algorithm not in ("sha256", "sha384", "sha512"):
+            raise InputError(f"{name} has no SHA-2 hash", where=where, remedy=_REMEDY)
+        if stated != (change.sha256 if algorithm == "sha256" else _digest(archive, entries[name], algorithm)):
+            raise InputError(f"the hash of {name} is not that of the file", where=where, remedy=_REMEDY)
+        pieces += (change.line, row.line[len(row.line.rstrip(b"\r\n")) :])
     if missing:
         raise InputError(f"does not list {', '.join(sorted(missing))}", where=where, remedy=_REMEDY)
     return b"".join([*pieces, old[copied:]])
@@ -133,26 +144,14 @@ def _rows(record: bytes, names: Collection[str]) -> Iterator[_Row]:
 
 
 class _Change(NamedTuple):
-    """A file to be replaced, its SHA-256 hash, and its new line in RECORD, without the line's end."""
+    """The hash of a member that is replaced, and its new line in RECORD, without the line's end."""
 
-    archive: Member
-    entry: z.Entry
-    digest: str
-    new_line: bytes
-
-    def line(self, stated: str, where: str) -> bytes:
-        """The new line. Raises InputError when the hash that the old one states is not that of the file."""
-        algorithm, _, expected = stated.partition("=")
-        if algorithm not in ("sha256", "sha384", "sha512"):
-            raise InputError(f"{self.entry.name} has no SHA-2 hash", where=where, remedy=_REMEDY)
-        digest = self.digest if algorithm == "sha256" else _digest(self.archive, self.entry, algorithm)
-        if digest != expected:
-            raise InputError(f"the hash of {self.entry.name} is not that of the file", where=where, remedy=_REMEDY)
-        return self.new_line
+    sha256: str
+    line: bytes
 
 
 def _change(archive: Member, entry: z.Entry, path: StrPath) -> _Change:
-    return _Change(archive, entry, _digest(archive, entry, "sha256"), _line(entry.name, path))
+    return _Change(_digest(archive, entry, "sha256"), _line(entry.name, path))
 
 
 def _digest(archive: Member, entry: z.Entry, algorithm: str) -> str:

@@ -28,8 +28,6 @@ _IN_ONE_PIECE: Final = 64 << 20
 _KEPT: Final = 32 << 20
 #: Compressed bytes that nearly always hold a deflate block's code tables and the first bytes of data.
 _DEFLATE_PEEK: Final = 160
-#: The same with the local header, but for the name in it.
-_PEEK: Final = z.LOCAL.size + 64 + _DEFLATE_PEEK
 #: Of a local header: its signature, the lengths of name and extra.
 _LOCAL_FIELDS: Final = struct.Struct("<4s22x2H")
 #: What is read at least where many members are read that lie one behind the other (bytes).
@@ -43,34 +41,47 @@ def first_bytes(
 ) -> Iterator[tuple[z.Entry, int | None, bytes]]:
     """Each member of at least `length` bytes, where its data begin in the archive (bytes), and its first bytes.
 
-    Without either those for which a short look is not enough: reading them tells what is wrong, if something is.
+    None and no bytes where a short look does not tell; whoever reads the member learns why.
     """
     # Wheels have thousands of members: here every call is felt.
-    unpack, inflater, most = _LOCAL_FIELDS.unpack_from, zlib.decompressobj, _DEFLATE_PEEK
-    data, begin, end = b"", 0, 0
+    unpack, inflater = _LOCAL_FIELDS.unpack_from, zlib.decompressobj
+    data, begin, start = b"", 0, 0
     for entry in entries:
         name, flags, method, _, compressed_size, size, offset, _ = entry
         if size < length:
             continue
         raw_name = name.encode() if name.isascii() else entry.raw_name
-        needed = _PEEK + len(raw_name)
-        if offset < begin or offset + needed > end:
-            data = archive.read_at(offset, max(needed, _AHEAD)).ljust(z.LOCAL.size, b"\0")
-            begin, end = offset, offset + len(data)
+        header = z.LOCAL.size + len(raw_name)
+        most = min(compressed_size, _DEFLATE_PEEK)
         at = offset - begin
-        signature, name_length, extra_length = unpack(data, at)
-        start = at + 30 + name_length + extra_length
-        first = data[start : start + min(compressed_size, most)]
-        if method == z.DEFLATED:
-            try:
-                first = inflater(-15).decompress(first, length)
-            except zlib.error:
-                first = b""
-        named = signature == z.LOCAL_SIGNATURE and name_length == len(raw_name) and data.startswith(raw_name, at + 30)
-        if named and len(first) >= length and method in _METHODS and not flags & z.FLAG_ENCRYPTED:
+        if at < 0 or at + header + most > len(data):
+            data, begin, at = _ahead(archive, offset, header + most), offset, 0
+        first = b""
+        if len(data) >= at + header and method in _METHODS and not flags & z.FLAG_ENCRYPTED:
+            signature, name_length, extra_length = unpack(data, at)
+            start = at + z.LOCAL.size + name_length + extra_length
+            if start + most > len(data):
+                start -= at
+                data, begin, at = _ahead(archive, offset, start + most), offset, 0
+            if signature == z.LOCAL_SIGNATURE and name_length == len(raw_name) and data.startswith(raw_name, at + 30):
+                first = data[start : start + most]
+                if method == z.DEFLATED:
+                    try:
+                        first = inflater(-15).decompress(first, length)
+                    except zlib.error:
+                        first = b""
+        if len(first) >= length:
             yield entry, begin + start, first[:length]
         else:
             yield entry, None, b""
+
+
+def _ahead(archive: Member, offset: int, length: int) -> bytes:
+    """What is read of an archive at once; nothing where it cannot be read."""
+    try:
+        return archive.read_at(offset, max(length, _AHEAD))
+    except InputError:
+        return b""
 
 
 def data_offset(archive: Member, entry: z.Entry) -> int:
@@ -82,10 +93,12 @@ def data_offset(archive: Member, entry: z.Entry) -> int:
     head = archive.read_at(entry.offset, z.LOCAL.size + len(raw_name))
     if len(head) < z.LOCAL.size or not head.startswith(z.LOCAL_SIGNATURE):
         raise _error(archive, entry, "the local header is missing")
+    name_length: int
+    extra_length: int
     _, name_length, extra_length = _LOCAL_FIELDS.unpack_from(head)
-    if head[z.LOCAL.size :] != raw_name or name_length != len(raw_name):
+    if name_length != len(raw_name) or head[z.LOCAL.size :] != raw_name:
         raise _error(archive, entry, "the local header has another name than the directory")
-    return entry.offset + z.LOCAL.size + len(raw_name) + int(extra_length)
+    return entry.offset + z.LOCAL.size + name_length + extra_length
 
 
 def member(archive: Member, entry: z.Entry, start: int | None = None) -> Member:

@@ -48,31 +48,33 @@ def rewrite_zip(source: StrPath, target: StrPath, replacements: Mapping[str, Con
     archive = open_file(source)
     directory = z.read_directory(archive)
     check_replaced(archive, directory, replacements.keys())
-    rewrite(archive, directory, target, replacements, (), Jobs())
+    rewrite(archive, directory, target, replacements, {}, (), Jobs())
 
 
 def rewrite(
     archive: Member,
     directory: z.Directory,
     target: StrPath,
-    replacements: Mapping[str, Content | Callable[[], bytes]],
+    replacements: Mapping[str, Content],
+    last: Mapping[str, Callable[[], bytes]],
     drop: Collection[str],
     jobs: Jobs,
 ) -> None:
     """What `rewrite_zip` does, for an archive that `check_replaced` has passed, dropping some members.
 
-    What a replacement is can depend on the results of other `jobs`, which are done beside those of packing: it comes
-    behind all other members then, for them to be copied meanwhile.
+    What `last` replaces is written behind all other members, which are copied while it is made: it can depend on the
+    results of other `jobs`.
     """
-    packed: dict[str, Callable[[], Packed]] = {}
-    last: dict[str, Callable[[], Packed]] = {}
-    for name, content in replacements.items():
+
+    def packing(name: str, content: Content | Callable[[], bytes]) -> Callable[[], Packed]:
         entry = directory.by_name[name]
-        made = jobs.add(DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
-        (last if callable(content) else packed)[name] = made
+        return jobs.add(DEFLATING * entry.size, partial(_pack, content, _method(archive, entry)))
+
+    packed = {name: packing(name, content) for name, content in replacements.items() if name not in last}
+    packed_last = {name: packing(name, content) for name, content in last.items()}
     checked = jobs.add(_CHECKING * len(directory.entries), partial(_check_names, archive, directory))
     with replacing(target, mode=os.stat(archive.path).st_mode & 0o7777) as file, jobs:
-        _copy_members(archive, directory, file, packed, last, drop).write(file)
+        _copy_members(archive, directory, file, packed, packed_last, drop).write(file)
         checked()
 
 
@@ -132,6 +134,7 @@ def _copy_members(
                 _write_member(archive, file, entry, packed.pop(entry.name)(), new)
             elif entry.name in drop:
                 new.drop(entry)
+            # Of the last, nothing but the old bytes is left out here.
             following = number + 1
             copied = ordered[following].offset if following < len(ordered) else directory.start
             shift = file.tell() - copied
