@@ -75,8 +75,9 @@ def verify(before: ElfFile, after: ElfFile, moves: Moves, found: CodeReferences)
 
 
 def _settler(code: Program, moves: Moves, wanted: Window) -> Settler:
-    models.refuse_distances(code, wanted)
-    return Settler(code.file, moves, counts_from_got=any(models.distances(code)))
+    distances = tuple(models.distances(code))
+    models.refuse(distances, wanted, code.file.where)
+    return Settler(code.file, moves, counts_from_got=bool(distances))
 
 
 def _signed(change: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pagefit.realign.x86_64.operands import near_target
+from pagefit.realign.x86_64.operands import LONGEST, near_target
 from pagefit.realign.x86_64.program import Code
 from pagefit.realign.x86_64.transfer import Read, Transfer
 from pagefit.realign.x86_64.values import State, join
@@ -90,7 +90,8 @@ def jumps_through(iced: Any, code: Code, site: int, base: int) -> bool:
     transfer = Transfer(iced, (base,))
     state = State()
     kinds = iced.FlowControl
-    instructions = iced.Decoder(64, code.data[site - code.start :], ip=site)
+    place = site - code.start
+    instructions = iced.Decoder(64, code.data[place : place + _JUMP_REACH * LONGEST], ip=site)
     for instruction in islice(instructions, _JUMP_REACH):
         flow = instruction.flow_control
         if flow == kinds.INDIRECT_BRANCH:
@@ -128,7 +129,7 @@ def _graph(iced: Any, code: Code, jump_targets: JumpTargets) -> _Graph:
     leaders: set[int] = {code.start}
     cases: set[int] = set()
     for instruction in instructions:
-        target = near_target(iced, instruction)
+        target = near_target(instruction)
         if target is not None and instruction.flow_control != kinds.CALL:
             direct.add(target)
         if instruction.flow_control in (kinds.CONDITIONAL_BRANCH, kinds.XBEGIN_XABORT_XEND):
@@ -159,7 +160,7 @@ def _run(iced: Any, transfer: Transfer, graph: _Graph, node: int, state: State) 
     for instruction in graph.blocks[node]:
         flow = instruction.flow_control
         after = instruction.next_ip
-        target = near_target(iced, instruction)
+        target = near_target(instruction)
         if flow in (kinds.CALL, kinds.INDIRECT_CALL):
             state.clobber(index for index in range(16) if index not in _SAVED)
             state.flags = None

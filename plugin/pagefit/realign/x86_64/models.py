@@ -7,7 +7,7 @@ and of data from the GOT (R_X86_64_GOTOFF64). See the System V x86-64 ABI, 3.5.1
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pagefit.errors import Refused
@@ -29,13 +29,13 @@ def distances(program: Program) -> Iterator[tuple[int, int]]:
                 yield code.start + match.start(), distance
 
 
-def refuse_distances(program: Program, wanted: Window) -> None:
-    """Raise Refused when code holds the 64-bit distance from itself to something in the window."""
-    for place, distance in distances(program):
+def refuse(distances: Iterable[tuple[int, int]], wanted: Window, where: str) -> None:
+    """Raise Refused when one of these 64-bit distances leads from where it is to something in the window."""
+    for place, distance in distances:
         if wanted.start - _NEAR <= place + distance < wanted.end + _NEAR:
             raise Refused(
                 f"the code at {place:#x} holds a 64-bit distance to data that would move: it was compiled for the "
                 "large code model",
-                where=program.file.where,
+                where=where,
                 remedy="Compile it again without -mcmodel=large, or link it again.",
             )

@@ -9,17 +9,19 @@ else: the tail of an immediate, or bytes of two neighbours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from pagefit.realign.moves import UNIT, Moves
 from pagefit.realign.x86_64.program import Code, Program
 
-#: A ModRM byte that announces disp32(%rip), and the displacement.
-_FIELD: Final = re.compile(rb"[\x05\x0d\x15\x1d\x25\x2d\x35\x3d](?=(.{4}))", re.DOTALL)
+#: ModRM bytes that announce disp32(%rip).
+_MODRM: Final = rb"[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]"
 #: `lea disp32(%rip), %r64`.
-_LEA: Final = re.compile(rb"[\x48\x4c]\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d](?=(.{4}))", re.DOTALL)
+_LEA: Final = re.compile(rb"[\x48\x4c]\x8d" + _MODRM + rb"(?=(.{4}))", re.DOTALL)
+#: Code is searched in pieces of this length (bytes): the shorter, the fewer upper halves a displacement can have.
+_PIECE: Final = 1 << 20
 #: The longest immediate behind a displacement (bytes).
 _IMMEDIATE: Final = 4
 #: The longest instruction (bytes, Intel SDM 2.3.11).
@@ -69,11 +71,31 @@ def candidates(data: bytes, address: int, wanted: Window) -> list[int]:
     # The displacement counts from behind the immediate, whose length is not known yet.
     low, high = wanted.start - address - 5 - _IMMEDIATE, wanted.end - address - 5
     convert = int.from_bytes
-    return [
-        address + place + 1
-        for place, displacement in ((m.start(), m[1]) for m in _FIELD.finditer(data))
-        if low <= place + convert(displacement, "little", signed=True) < high
-    ]
+    found: list[int] = []
+    for start in range(0, len(data), _PIECE):
+        end = min(start + _PIECE, len(data))
+        fields = _fields(low - end, high - start).finditer(data, start, end + 4)
+        found += [
+            address + place + 1
+            for place, displacement in ((m.start(), m[1]) for m in fields)
+            if low <= place + convert(displacement, "little", signed=True) < high and place < end
+        ]
+    return found
+
+
+def _fields(low: int, high: int) -> re.Pattern[bytes]:
+    """What finds ModRM bytes with displacements from `low` to `high`, and with others of the same upper halves."""
+    middles: dict[int, list[int]] = {}
+    for upper in range(max(low, -1 << 31) >> 16, (min(high, (1 << 31) - 1) >> 16) + 1):
+        middles.setdefault(upper >> 8, []).append(upper)
+    uppers = b"|".join(one_of(those) + one_of([top]) for top, those in middles.items()) or one_of([])
+    return re.compile(_MODRM + b"(?=(..(?:" + uppers + b")))", re.DOTALL)
+
+
+def one_of(numbers: Iterable[int]) -> bytes:
+    """A regular expression for a byte that is the lowest one of one of these numbers; maybe there is none."""
+    escaped = b"".join(b"\\x%02x" % (number & 0xFF) for number in numbers)
+    return b"[" + escaped + b"]" if escaped else b"(?!)"
 
 
 @dataclass(slots=True)
@@ -141,18 +163,14 @@ def consistent(iced: Any, code: Code) -> bool:
         starts.add(instruction.ip)
         if instruction.has_lock_prefix or instruction.has_rep_prefix or instruction.has_repne_prefix:
             starts.add(instruction.ip + 1)
-        if (target := near_target(iced, instruction)) is not None and code.start <= target < code.end:
+        if (target := near_target(instruction)) is not None and code.start <= target < code.end:
             targets.add(target)
     return targets <= starts
 
 
-def near_target(iced: Any, instruction: Any) -> int | None:
+def near_target(instruction: Any) -> int | None:
     """Where a direct jump, call or loop leads; None for other instructions."""
-    flow = instruction.flow_control
-    kinds = iced.FlowControl
-    if flow in (kinds.UNCONDITIONAL_BRANCH, kinds.CONDITIONAL_BRANCH, kinds.CALL, kinds.XBEGIN_XABORT_XEND):
-        return int(instruction.near_branch_target) or None
-    return None
+    return instruction.near_branch_target or None
 
 
 def could_be_operand(iced: Any, code: Code, field: int, wanted: Window) -> bool:

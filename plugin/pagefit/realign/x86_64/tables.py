@@ -11,7 +11,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,7 @@ from pagefit.elf.sections import SHT_PROGBITS, Section
 from pagefit.errors import Refused
 from pagefit.realign.moves import Moves
 from pagefit.realign.x86_64.flow import jumps_through, only_jumps, table_reads
-from pagefit.realign.x86_64.operands import Window, lea_sites
+from pagefit.realign.x86_64.operands import Window, lea_sites, one_of
 from pagefit.realign.x86_64.program import Code, Program
 from pagefit.realign.x86_64.transfer import Read
 
@@ -53,10 +53,11 @@ class _Words:
         #: The most significant byte of each word tells of most that they are no entries; the search runs in C.
         self._tops = data[_WORD - 1 :: _WORD]
         end = start + len(data)
-        self._invalid = _top_bytes(t for t in _TOPS if not -end >> 24 <= t <= image_end - start >> 24)
+        outside = (top for top in _TOPS if not -end >> 24 <= top <= image_end - start >> 24)
+        self._invalid = re.compile(one_of(outside), re.DOTALL)
         low, high = wanted.start - end, wanted.end - start
-        tops = _top_bytes(t for t in _TOPS if low >> 24 <= t <= high >> 24)
-        found = (match.start() for match in tops.finditer(self._tops))
+        inside = (top for top in _TOPS if low >> 24 <= top <= high >> 24)
+        found = (match.start() for match in re.finditer(one_of(inside), self._tops, re.DOTALL))
         self._suspects = array("I", [index for index in found if low <= self._values[index] < high])
 
     def leads_there(self, base: int) -> bool:
@@ -66,12 +67,6 @@ class _Words:
         last = following.start() if following else len(self._values)
         inside = self._suspects[bisect_left(self._suspects, first) : bisect_left(self._suspects, last)]
         return any(base + self._values[index] in self._wanted for index in inside)
-
-
-def _top_bytes(tops: Iterable[int]) -> re.Pattern[bytes]:
-    """What finds the words whose most significant byte, read as a signed number, is one of these; maybe none is."""
-    escaped = b"".join(b"\\x%02x" % (top & 0xFF) for top in tops)
-    return re.compile(b"[" + escaped + b"]" if escaped else b"(?!)", re.DOTALL)
 
 
 class TableSearch:

@@ -45,7 +45,8 @@ def follow(iced: Any, gaps: Runs, entry: int, wanted: Window, known: Reached) ->
         gap = gaps.at(address)
         if gap is None:
             continue  # It leads into a function that unwind tables name, or to another section.
-        decoder = iced.Decoder(64, gap.data[address - gap.start :], ip=address)
+        decoder = iced.Decoder(64, gap.data, ip=gap.start)
+        decoder.position, decoder.ip = address - gap.start, address
         for instruction in decoder:
             if instruction.is_invalid:
                 return None
@@ -55,7 +56,7 @@ def follow(iced: Any, gaps: Runs, entry: int, wanted: Window, known: Reached) ->
             place = displacement(decoder, instruction)
             if place is not None and (target := instruction.ip_rel_memory_address) in wanted:
                 reached.operands[place] = Operand(place, instruction.next_ip, target, is_lea(iced, instruction))
-            if (target := near_target(iced, instruction)) is not None:
+            if (target := near_target(instruction)) is not None:
                 pending.append(target)
             if _ends(iced, instruction):
                 break
