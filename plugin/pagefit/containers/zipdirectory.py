@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STORED: Final = 0
 DEFLATED: Final = 8
+#: Those that can be read and written here.
+METHODS: Final = (STORED, DEFLATED)
 FLAG_ENCRYPTED: Final = 0x1
 FLAG_DESCRIPTOR: Final = 0x8
 FLAG_UTF8: Final = 0x800

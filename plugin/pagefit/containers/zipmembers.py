@@ -32,7 +32,6 @@ _DEFLATE_PEEK: Final = 160
 _LOCAL_FIELDS: Final = struct.Struct("<4s22x2H")
 #: What is read at least where many members are read that lie one behind the other (bytes).
 _AHEAD: Final = 1 << 14
-_METHODS: Final = (z.STORED, z.DEFLATED)
 _REMEDY: Final = "Fetch or build the archive again; it is damaged."
 
 
@@ -57,13 +56,14 @@ def first_bytes(
         if at < 0 or at + header + most > len(data):
             data, begin, at = _ahead(archive, offset, header + most), offset, 0
         first = b""
-        if len(data) >= at + header and method in _METHODS and not flags & z.FLAG_ENCRYPTED:
+        if len(data) >= at + header and method in z.METHODS and not flags & z.FLAG_ENCRYPTED:
             signature, name_length, extra_length = unpack(data, at)
             start = at + z.LOCAL.size + name_length + extra_length
             if start + most > len(data):
                 start -= at
                 data, begin, at = _ahead(archive, offset, start + most), offset, 0
-            if signature == z.LOCAL_SIGNATURE and name_length == len(raw_name) and data.startswith(raw_name, at + 30):
+            named = name_length == len(raw_name) and data.startswith(raw_name, at + z.LOCAL.size)
+            if named and signature == z.LOCAL_SIGNATURE:
                 first = data[start : start + most]
                 if method == z.DEFLATED:
                     try:
@@ -144,7 +144,7 @@ def chunks(archive: Member, entry: z.Entry, start: int | None = None) -> Iterato
     """
     if entry.flags & z.FLAG_ENCRYPTED:
         raise _error(archive, entry, "encrypted", "Decrypt the archive first.")
-    if entry.method not in _METHODS:
+    if entry.method not in z.METHODS:
         raise _error(archive, entry, f"compressed by method {entry.method}", "Pack it again with deflate.")
     length, crc = 0, 0
     for chunk in _decompressed(archive, entry, data_offset(archive, entry) if start is None else start):

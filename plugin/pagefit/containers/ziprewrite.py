@@ -150,7 +150,7 @@ def _pack(content: Content | Callable[[], bytes], method: int) -> Packed:
 
 
 def _method(archive: Member, entry: z.Entry) -> int:
-    if entry.method not in (z.STORED, z.DEFLATED):
+    if entry.method not in z.METHODS:
         raise Refused(f"{entry.name} is compressed by method {entry.method}", where=archive.path)
     return entry.method
 

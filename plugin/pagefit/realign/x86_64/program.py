@@ -40,8 +40,24 @@ class Runs:
     def _starts(self) -> list[int]:
         return [code.start for code in self.runs]
 
+    @cached_property
+    def _blocks(self) -> dict[int, bytearray]:
+        """By megabyte, a mark for each 16 bytes of it that a run lies in."""
+        found: dict[int, bytearray] = {}
+        for run in self.runs:
+            for megabyte in range(run.start >> 20, (run.end - 1 >> 20) + 1):
+                marks = found.setdefault(megabyte, bytearray(1 << 16))
+                first = max(run.start - (megabyte << 20), 0) >> 4
+                end = (min(run.end - (megabyte << 20), 1 << 20) - 1 >> 4) + 1
+                marks[first:end] = b"\1" * (end - first)
+        return found
+
     def at(self, address: int) -> Code | None:
         """The run that an address lies in."""
+        # Large files have millions of branches to ask for, and most lead to no run.
+        marks = self._blocks.get(address >> 20)
+        if marks is None or not marks[(address & 0xFFFFF) >> 4]:
+            return None
         index = bisect_right(self._starts, address) - 1
         return self.runs[index] if index >= 0 and address < self.runs[index].end else None
 

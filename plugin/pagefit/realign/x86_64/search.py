@@ -23,8 +23,6 @@ from pagefit.realign.x86_64.unframed import Reached, follow
 
 #: A direct branch with a 32-bit displacement: call, jmp, or the second byte of a jcc.
 _BRANCH: Final = re.compile(rb"(?:[\xe8\xe9]|\x0f[\x80-\x8f])(?=(.{4}))", re.DOTALL)
-#: Addresses are told apart by blocks of so many bytes, as a power of two.
-_NEARLY: Final = 4
 _REMEDY: Final = "Link the file again for the larger page size."
 
 
@@ -136,24 +134,13 @@ def _through_got(iced: Any, program: Program, runs: Runs, fields: list[int], wan
 
 def _branches(iced: Any, program: Program, runs: Runs, doubtful: Iterable[int]) -> set[int]:
     """Where functions call or jump into some runs of code."""
-    if not runs.runs:
-        return set()
-    # A million branches in a large file, of which few lead there: most are told by where they lead, nearly.
-    first = runs.runs[0].start >> _NEARLY
-    near = bytearray((runs.runs[-1].end >> _NEARLY) - first + 1)
-    for run in runs.runs:
-        start, end = (run.start >> _NEARLY) - first, (run.end - 1 >> _NEARLY) - first + 1
-        near[start:end] = b"\1" * (end - start)
     callers: dict[int, Code] = {}
     for code in program.sections.runs:
         for match in _BRANCH.finditer(code.data):
-            after = code.start + match.end() + 4
-            target = after + int.from_bytes(match[1], "little", signed=True)
-            place = (target >> _NEARLY) - first
-            if 0 <= place < len(near) and near[place] and runs.at(target):
-                caller = program.functions.at(after - 4)
-                if caller:
-                    callers[caller.start] = caller
+            place = code.start + match.end()
+            target = place + 4 + int.from_bytes(match[1], "little", signed=True)
+            if runs.at(target) and (caller := program.functions.at(place)):
+                callers[caller.start] = caller
     targets: set[int] = set()
     for start, caller in callers.items():
         if start not in doubtful:
